@@ -1,0 +1,413 @@
+"""The contract between a GAN and the zoo: what a plugin is, how it trains, how it loads, what it can do.
+
+A plugin is one folder with a class derived from `Plugin`. It fills in
+
+    what it is      slug, title, summary, paper, presets
+    train           networks, data, generate, discriminator_loss, generator_loss, sample, pipeline, evaluate
+    load            preset -> DiffusionPipeline holding the generators
+    infer           one method per task, marked with @task
+
+and gets a trainer, weights on the Hub, a tab, API endpoints, command line flags and tests for it.
+This module imports nothing of gan_zoo: everything else may import it.
+"""
+
+from __future__ import annotations
+
+import inspect
+import threading
+import typing
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple, Protocol
+
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from diffusers import DiffusionPipeline
+
+Batch = dict[str, Tensor]
+Fakes = Any  # any pytree of tensors; the trainer detaches it for the discriminator's half
+Licence = Literal["open", "research"]
+
+MAX_SEED = 2**32 - 1
+
+
+class Text(NamedTuple):
+    """A sentence of the page in its two languages."""
+
+    en: str
+    es: str
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# What a plugin is
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A set of trained weights: `weights/<slug>/<name>/`, or `repo_id` at a pinned `revision` on the Hub.
+
+    `licence` is "open" for weights trained only on CC0, CC BY, public-domain or generated pictures,
+    "research" for weights trained on data without a clear licence.
+    """
+
+    name: str
+    title: Text
+    licence: Licence
+    data: Text  # what it was trained on, and under which terms
+    licence_id: str = "other"  # as the Hub names it: "cc0-1.0", "cc-by-4.0" ...
+    repo_id: str | None = None
+    revision: str | None = None
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Tasks: typed functions that become tabs, endpoints, flags and MCP tools
+
+
+@dataclass(frozen=True)
+class Arg:
+    """What the page, the API and the command line need to know of a task's argument, besides its type and default.
+
+    `maximum` bounds strangers (page, API, MCP); `cli_maximum` bounds the owner of the machine (CLI, Python).
+    `component` names a Gradio component class to use instead of the type's usual one.
+    """
+
+    label: Text
+    info: Text | None = None
+    minimum: float | None = None
+    maximum: float | None = None
+    cli_maximum: float | None = None
+    step: float | None = None
+    component: str | None = None
+
+
+class Film(NamedTuple):
+    """A moving picture: PIL frames of one size, shown `fps` times a second."""
+
+    frames: list[Image.Image]
+    fps: float
+
+
+ImageFile = typing.NewType("ImageFile", str)  # path of a picture, read by gan_zoo.images
+Seed = Annotated[int, Arg(Text("Seed", "Semilla"), minimum=0, maximum=MAX_SEED, component="Number")]
+Bounds = Literal["page", "cli"]
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One argument of a task: name, type (int, float, bool, str, ImageFile or a Literal of choices), default, Arg."""
+
+    name: str
+    type: Any
+    default: Any  # inspect.Parameter.empty where the argument is required
+    arg: Arg
+
+    @property
+    def required(self) -> bool:
+        return self.default is inspect.Parameter.empty
+
+    @property
+    def choices(self) -> tuple[Any, ...] | None:
+        return typing.get_args(self.type) if typing.get_origin(self.type) is Literal else None
+
+    def maximum(self, bounds: Bounds) -> float | None:
+        if bounds == "cli" and self.arg.cli_maximum is not None:
+            return self.arg.cli_maximum
+        return self.arg.maximum
+
+    def check(self, value: Any, bounds: Bounds = "cli") -> Any:
+        """The value in its declared type. Raises ValueError that says what was expected."""
+        if self.choices is not None:
+            if value not in self.choices:
+                raise ValueError(f"{self.name}: {value!r} is not one of {', '.join(map(str, self.choices))}")
+            return value
+        if self.type is bool:
+            if not isinstance(value, bool):
+                raise ValueError(f"{self.name}: expected true or false, got {value!r}")
+            return value
+        if self.type is int or self.type is float:
+            return self._check_number(value, bounds)
+        if not isinstance(value, (str, Path)) or not str(value):
+            kind = "a picture file" if self.type is ImageFile else "text"
+            raise ValueError(f"{self.name}: expected {kind}, got {value!r}")
+        return str(value)
+
+    def _check_number(self, value: Any, bounds: Bounds) -> int | float:
+        low, high = self.arg.minimum, self.maximum(bounds)
+        kind = "a whole number" if self.type is int else "a number"
+        span = "" if low is None or high is None else f" from {low:g} to {high:.10g}"
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if not number or value != value or (self.type is int and value != int(value)):
+            raise ValueError(f"{self.name}: expected {kind}{span}, got {value!r}")
+        if (low is not None and value < low) or (high is not None and value > high):
+            raise ValueError(f"{self.name}: expected {kind}{span}, got {value:.10g}")
+        return self.type(value)
+
+
+@dataclass(frozen=True)
+class Task:
+    """A typed function of a plugin: `function(plugin, pipeline, **arguments)`.
+
+    `outputs` maps each result's name to its type: Image.Image, list[Image.Image], Film, str or dict.
+    A function that returns a NamedTuple has one output per field; any other has one, named "result".
+    """
+
+    name: str
+    title: Text
+    summary: Text
+    function: Callable[..., Any]
+    parameters: tuple[Parameter, ...]
+    outputs: Mapping[str, Any]
+
+    def check(self, arguments: Mapping[str, Any], bounds: Bounds = "cli") -> dict[str, Any]:
+        """The arguments, complete and valid. Raises ValueError naming the argument and what was expected."""
+        names = [p.name for p in self.parameters]
+        unknown = [name for name in arguments if name not in names]
+        if unknown:
+            raise ValueError(f"{self.name} has no argument {unknown[0]!r}; it takes {', '.join(names)}")
+        checked = {}
+        for parameter in self.parameters:
+            if parameter.name in arguments:
+                checked[parameter.name] = parameter.check(arguments[parameter.name], bounds)
+            elif parameter.required:
+                raise ValueError(f"{self.name} needs the argument {parameter.name!r}")
+            else:
+                checked[parameter.name] = parameter.default
+        return checked
+
+
+def task(title: Text, summary: Text, name: str | None = None) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Marks a method `(self, pipeline, *, argument: Annotated[type, Arg(...)] = default) -> result` as a task.
+
+    The task is called as the method is, unless `name` says otherwise (a task "generate" cannot be the method
+    `generate`, which is the training's).
+    """
+
+    def mark(function: Callable[..., Any]) -> Callable[..., Any]:
+        function.__task__ = (name or function.__name__, title, summary)  # pyright: ignore[reportFunctionMemberAccess]
+        return function
+
+    return mark
+
+
+def _read_task(function: Callable[..., Any]) -> Task:
+    name, title, summary = function.__task__  # pyright: ignore[reportFunctionMemberAccess]
+    hints = typing.get_type_hints(function, include_extras=True)
+    parameters = []
+    for parameter in list(inspect.signature(function).parameters.values())[2:]:  # after self and pipeline
+        hint = hints[parameter.name]
+        if typing.get_origin(hint) is not Annotated:
+            raise TypeError(f"task {name}: annotate {parameter.name!r} as Annotated[type, Arg(...)]")
+        base, arg = typing.get_args(hint)[:2]
+        parameters.append(Parameter(parameter.name, base, parameter.default, arg))
+    result = hints["return"]
+    outputs = typing.get_type_hints(result) if hasattr(result, "_fields") and result is not Film else {"result": result}
+    return Task(name, title, summary, function, tuple(parameters), outputs)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Training: what the trainer hands to a plugin, and what it gets back
+
+
+@dataclass
+class Networks:
+    """Two named groups of networks; either may hold several or none. `nets["name"]` finds one in either group."""
+
+    generators: dict[str, nn.Module]
+    discriminators: dict[str, nn.Module] = field(default_factory=dict)
+
+    def __getitem__(self, name: str) -> nn.Module:
+        return self.generators[name] if name in self.generators else self.discriminators[name]
+
+    def items(self) -> Iterator[tuple[str, nn.Module]]:
+        yield from self.generators.items()
+        yield from self.discriminators.items()
+
+
+@dataclass(frozen=True)
+class Losses:
+    """Named terms, already weighted, whose sum is the objective; and named metrics, which are only reported.
+
+    The names "d_real", "d_fake" (D's mean output as a probability) and "d_accuracy" are understood by the trainer.
+    """
+
+    terms: dict[str, Tensor]
+    metrics: dict[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def total(self) -> Tensor:
+        return torch.stack([term.float() for term in self.terms.values()]).sum()
+
+
+@dataclass
+class Step:
+    """Where training stands, and its randomness.
+
+    Random numbers are drawn for the whole global batch, from a seed made of the run's seed and the step's index, and
+    each process (or accumulated micro-batch) keeps its own rows: N processes see what one would.
+    """
+
+    index: int  # generator updates made so far in this stage
+    stage: str
+    progress: float  # 0 at the start of the stage, 1 at its end
+    rows: slice  # this batch's rows of the global batch
+    global_batch: int
+    generator: torch.Generator  # on the CPU
+    device: torch.device
+    state: dict[str, Any] = field(default_factory=dict)  # what the plugin keeps between steps; checkpointed
+
+    def randn(self, *shape: int) -> Tensor:
+        """(B, *shape), standard normal."""
+        return torch.randn(self.global_batch, *shape, generator=self.generator)[self.rows].to(self.device)
+
+    def rand(self, *shape: int) -> Tensor:
+        """(B, *shape), uniform in [0, 1)."""
+        return torch.rand(self.global_batch, *shape, generator=self.generator)[self.rows].to(self.device)
+
+
+class Fixed(NamedTuple):
+    """The fixed validation batch and the fixed noise from which every progress grid is drawn."""
+
+    batch: Batch
+    step: Step
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Which networks learn during a share of the run (PG2: first G1 alone, then G2 with D). None means all."""
+
+    name: str = "gan"
+    share: float = 1.0
+    generators: tuple[str, ...] | None = None
+    discriminators: tuple[str, ...] | None = None
+
+
+class Data(Protocol):
+    """Training data as a pure function of sample numbers 0, 1, 2, ...: the position in it is one integer."""
+
+    def __len__(self) -> int:
+        """Rows in one epoch."""
+        ...
+
+    def batch(self, samples: range) -> Batch:
+        """The samples with these numbers, augmentation included: {name: (len(samples), ...)}, on the CPU."""
+        ...
+
+
+class Evaluation(NamedTuple):
+    """Scores by name, the protocol in words, and pictures for the model card: {caption: picture}, generated ones only."""
+
+    scores: dict[str, float]
+    protocol: str = ""
+    pictures: dict[str, Image.Image] = {}
+
+
+class Plugin(ABC):
+    """Base class of all GANs of the zoo. `settings` are its hyperparameters, a frozen dataclass `Settings`."""
+
+    slug: ClassVar[str]
+    title: ClassVar[Text]
+    summary: ClassVar[Text]
+    paper: ClassVar[str]  # an address
+    presets: ClassVar[tuple[Preset, ...]] = ()
+    Settings: ClassVar[type]
+    score: ClassVar[str] = "kid_x1000"  # the key of `evaluate` that chooses the best weights; lower is better
+
+    def __init__(self, settings: Any = None):
+        self.settings = self.Settings() if settings is None else settings
+        self._pipelines: dict[str, DiffusionPipeline] = {}
+        self._loading = threading.Lock()
+
+    # -- train -------------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def train(self, **options: Any) -> Path:
+        """Trains, and returns the folder of the finished weights. Usually `return trainer.train(self, **options)`."""
+
+    @abstractmethod
+    def networks(self) -> Networks:
+        """Fresh networks, `diffusers` ModelMixin + ConfigMixin; frozen helpers have requires_grad False throughout."""
+
+    @abstractmethod
+    def data(self, source: str | None, split: str, seed: int) -> Data:
+        """The split ("train" or "validation") of a source, or of the built-in data where `source` is None."""
+
+    def stages(self) -> tuple[Stage, ...]:
+        """What trains when: one stage in which everything learns, unless a plugin says otherwise."""
+        return (Stage(),)
+
+    @abstractmethod
+    def generate(self, nets: Networks, batch: Batch, step: Step) -> Fakes:
+        """One generator pass. The same fakes serve D's half (detached) and G's half (with their graph)."""
+
+    @abstractmethod
+    def discriminator_loss(self, nets: Networks, batch: Batch, fakes: Fakes, step: Step) -> Losses:
+        """D's objective: real = 1, fake = 0. The fakes arrive detached and the generators frozen."""
+
+    @abstractmethod
+    def generator_loss(self, nets: Networks, batch: Batch, fakes: Fakes, step: Step) -> Losses:
+        """G's objective: fake = 1. The discriminators arrive frozen. Further passes (cycles, identity) belong here."""
+
+    @abstractmethod
+    def sample(self, nets: Networks, fixed: Fixed) -> Tensor:
+        """Pictures (N, 3, H, W) in [-1, 1] for the progress grid."""
+
+    @abstractmethod
+    def pipeline(self, nets: Networks) -> DiffusionPipeline:
+        """The generators as the pipeline that is saved, loaded and used."""
+
+    def evaluate(self, pipeline: DiffusionPipeline, data: Data, count: int) -> Evaluation:
+        """Scores of `count` pictures against data kept apart; `self.score` among them. None by default."""
+        return Evaluation({})
+
+    # -- load --------------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def load(self, preset: str | None = None, **options: Any) -> DiffusionPipeline:
+        """The pipeline of a preset, of a weights folder, or of the default preset."""
+
+    @property
+    def default_preset(self) -> Preset | None:
+        """The first open preset, else the first."""
+        return next((p for p in self.presets if p.licence == "open"), self.presets[0] if self.presets else None)
+
+    def preset(self, name: str | None = None) -> Preset:
+        """The preset of that name, or the default one. Raises ValueError that lists those there are."""
+        preset = self.default_preset if name is None else next((p for p in self.presets if p.name == name), None)
+        if preset is None:
+            names = ", ".join(p.name for p in self.presets) or "none"
+            raise ValueError(f"{self.slug} has no preset {name!r}; there are: {names}")
+        return preset
+
+    # -- infer -------------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def tasks(cls) -> dict[str, Task]:
+        """The tasks by name, in the order in which the class defines them."""
+        methods = {n: f for base in reversed(cls.__mro__) for n, f in vars(base).items() if hasattr(f, "__task__")}
+        tasks = [_read_task(function) for function in methods.values()]
+        return {task.name: task for task in tasks}
+
+    def infer(
+        self, task: str | None = None, preset: str | None = None, *, bounds: Bounds = "cli", **arguments: Any
+    ) -> Any:
+        """Runs a task (the first by default) with a preset (name, or path of a weights folder; loaded once, kept).
+
+        Raises ValueError on an unknown task, preset or argument, or a value out of bounds.
+        """
+        tasks = self.tasks()
+        name = next(iter(tasks), None) if task is None else task
+        if name not in tasks:
+            raise ValueError(f"{self.slug} has no task {name!r}; there are: {', '.join(tasks)}")
+        checked = tasks[name].check(arguments, bounds)
+        with self._loading:
+            if bounds == "page" or preset is None:
+                preset = self.preset(preset).name  # a stranger may not name folders of this machine
+            key = preset
+            if key not in self._pipelines:
+                self._pipelines[key] = self.load(key)
+        return tasks[name].function(self, self._pipelines[key], **checked)
