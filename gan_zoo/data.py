@@ -1,0 +1,438 @@
+"""Training data: one `load` for the layouts people have, pictures as tensors, and which rows make up which batch.
+
+    dataset = load("someone/pictures")                    # or a folder, a parquet file, a datasets.Dataset
+    pictures = ImageTensors(dataset, size=64)             # pictures[rows] -> uint8 (B, 3, 64, 64)
+    samples = sample_indices(step, batch_size)            # position in the endless stream of samples
+    batch = to_float(pictures[sample_rows(samples, len(pictures), seed)])
+
+A batch is a pure function of (seed, step), so resuming needs only the step number, and N processes see together what
+one would. Columns: `image`; `image` + `label`; `imageA` + `imageB`; `image` + `person` + `keypoints`.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+T = TypeVar("T")
+
+PICTURES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
+VALIDATION_NAMES = ("validation", "valid", "val", "dev", "test")  # best first
+LAYOUTS = (
+    "a Hub dataset id, a folder of pictures (subfolders are labels), a folder with trainA/ and trainB/, "
+    "a parquet file or a folder of them"
+)
+
+
+class DataError(ValueError):
+    """The data is not there, not readable or not of the expected layout; the message is one line for people."""
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Reading
+
+
+def load(
+    source: str | os.PathLike | Dataset | Any,
+    *,
+    split: str = "train",
+    columns: Sequence[str] | None = None,
+    streaming: bool = False,
+) -> Dataset:
+    """Read a data set and return the rows of one split.
+
+    source: a Hub dataset id ("owner/name", or "owner/name@revision"), a folder, a parquet file, or a datasets.Dataset
+    or DatasetDict. trainA/ and trainB/ become `image` + `label` (names A and B), their sizes may differ.
+    split: "train", "validation" or "all". A set with its own validation (or test) split keeps it; otherwise every tenth
+    row (the 10th, 20th ...; the last one of fewer than ten) is validation, and "train" is the rest.
+    columns: those that must be there. A lone picture column under another name becomes `image`.
+    streaming: return an IterableDataset, which decodes nothing ahead and, from the Hub, downloads as it goes.
+    Raises DataError, which says what was found and what was expected.
+    """
+    if split not in ("train", "validation", "all"):
+        raise DataError(f"split {split!r}: expected 'train', 'validation' or 'all'")
+    found = _splits(source, streaming)
+    known = {name: rows for name, rows in found.items() if name == "train" or name in VALIDATION_NAMES}
+    if not known:  # its only split has a name of its own
+        known = {"train": found[next(iter(found))]} if len(found) == 1 else {}
+    held_out = next((name for name in VALIDATION_NAMES if name in known), None)
+    if not known or (split == "train" and "train" not in known):
+        raise DataError(f"{_name(source)}: no training split among {', '.join(found)}; expected one named train")
+    if split == "all":
+        from datasets import concatenate_datasets
+
+        dataset = concatenate_datasets(list(found.values()))
+    elif split == "validation" and held_out:
+        dataset = known[held_out]
+    elif split == "train" and held_out:
+        dataset = known["train"]
+    else:
+        dataset = _tenth(known["train"], split, _name(source))
+    dataset = _check_columns(dataset, columns, _name(source))
+    if streaming and hasattr(dataset, "to_iterable_dataset"):
+        dataset = dataset.to_iterable_dataset()
+    return dataset
+
+
+def _name(source: Any) -> str:
+    return str(source) if isinstance(source, (str, os.PathLike)) else type(source).__name__
+
+
+def _splits(source: Any, streaming: bool) -> dict[str, Any]:
+    """The source's own splits, by name."""
+    import datasets
+
+    if isinstance(source, (datasets.Dataset, datasets.IterableDataset)):
+        return {"train": source}
+    if isinstance(source, (datasets.DatasetDict, datasets.IterableDatasetDict)):
+        return {str(name): rows for name, rows in source.items()}
+    if not isinstance(source, (str, os.PathLike)):
+        raise DataError(f"data is a {type(source).__name__}: expected {LAYOUTS}, or a datasets.Dataset")
+    path = Path(source).expanduser()
+    if path.is_file():
+        if path.suffix.lower() != ".parquet":
+            raise DataError(f"{path}: a {path.suffix or 'nameless'} file; expected {LAYOUTS}")
+        return _load_dataset(path, "parquet", data_files={"train": [str(path)]}, streaming=streaming)
+    if path.is_dir():
+        return _folder(path, streaming)
+    name, _, revision = str(source).partition("@")
+    if not re.fullmatch(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?", name) or name.endswith(".parquet"):
+        raise DataError(f"{source}: no such file or folder, and not a Hub dataset id; expected {LAYOUTS}")
+    return _load_dataset(source, name, revision=revision or None, streaming=streaming)
+
+
+def _load_dataset(source: Any, *args: Any, **options: Any) -> dict[str, Any]:
+    from datasets import load_dataset
+
+    try:
+        return dict(load_dataset(*args, **options))  # type: ignore[arg-type]
+    except Exception as error:  # the Hub client, Arrow and the parsers each raise their own families
+        cause: BaseException = error
+        while cause.__cause__ is not None:
+            cause = cause.__cause__
+        reason = next(iter(str(cause).strip().splitlines()), "") or type(cause).__name__
+        raise DataError(f"{source}: cannot be read as a data set: {reason} (expected {LAYOUTS})") from error
+
+
+def _folder(folder: Path, streaming: bool) -> dict[str, Any]:
+    files = sorted(f for f in folder.rglob("*") if f.is_file())
+    files = [f for f in files if not any(p.startswith((".", "__MACOSX")) for p in f.relative_to(folder).parts)]
+    names = {f.name for f in files if f.parent == folder}
+    if ("state.json" in names and "dataset_info.json" in names) or "dataset_dict.json" in names:
+        from datasets import DatasetDict, load_from_disk
+
+        saved = load_from_disk(str(folder))
+        return {str(name): rows for name, rows in saved.items()} if isinstance(saved, DatasetDict) else {"train": saved}
+    if any(f.suffix.lower() == ".parquet" for f in files):
+        return _load_dataset(folder, str(folder), streaming=streaming)
+    if any(f.stem == "metadata" and f.suffix in (".csv", ".jsonl", ".parquet") for f in files):
+        return _load_dataset(folder, "imagefolder", data_dir=str(folder), streaming=streaming)
+    pictures = [f for f in files if f.suffix.lower() in PICTURES]
+    if not pictures:
+        kinds = Counter(f.suffix.lower() or "no suffix" for f in files)
+        found = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common(5)) or "nothing"
+        raise DataError(f"{folder}: no pictures, found {found}; expected {LAYOUTS}")
+    by_top: dict[str, list[Path]] = {}
+    for f in pictures:
+        parts = f.relative_to(folder).parts
+        by_top.setdefault(parts[0] if len(parts) > 1 else "", []).append(f)
+    if "trainA" in by_top or "trainB" in by_top:
+        splits = {}
+        for split in ("train", *VALIDATION_NAMES):
+            a, b = by_top.get(f"{split}A", []), by_top.get(f"{split}B", [])
+            if bool(a) != bool(b):
+                raise DataError(
+                    f"{folder}: {len(a)} pictures in {split}A and {len(b)} in {split}B; expected some in both"
+                )
+            if a:
+                splits[split] = _from_files(a + b, ["A"] * len(a) + ["B"] * len(b))
+        return splits
+    if "train" in by_top:
+        splits = {name: by_top[name] for name in ("train", *VALIDATION_NAMES) if name in by_top}
+        labels = {_label(f, folder / name) for name, some in splits.items() for f in some}
+        order = sorted(label for label in labels if label is not None)
+        named = None not in labels and len(order) > 1
+        return {
+            name: _from_files(some, [_label(f, folder / name) or "" for f in some] if named else None, order)
+            for name, some in splits.items()
+        }
+    labelled = "" not in by_top and len(by_top) > 1
+    return {"train": _from_files(pictures, [str(_label(f, folder)) for f in pictures] if labelled else None)}
+
+
+def _label(file: Path, root: Path) -> str | None:
+    parts = file.relative_to(root).parts
+    return parts[0] if len(parts) > 1 else None
+
+
+def _from_files(files: list[Path], labels: list[str] | None, names: list[str] | None = None) -> Dataset:
+    from datasets import ClassLabel, Dataset, Features
+    from datasets import Image as ImageFeature
+
+    columns: dict[str, list] = {"image": [str(f) for f in files]}
+    features: dict[str, Any] = {"image": ImageFeature()}
+    if labels is not None:
+        names = names or sorted(set(labels))
+        columns["label"] = [names.index(label) for label in labels]
+        features["label"] = ClassLabel(names=names)
+    return Dataset.from_dict(columns, features=Features(features))
+
+
+def _tenth(dataset: Any, split: str, name: str) -> Any:
+    if not hasattr(dataset, "num_rows"):  # streaming: the length is not known
+        held = split == "validation"
+        return dataset.filter(lambda _, i: (i % 10 == 9) == held, with_indices=True)
+    n = dataset.num_rows
+    if n == 0 or (n == 1 and split == "validation"):
+        raise DataError(f"{name}: {n} rows; expected at least {2 if n else 1} to have a {split} split")
+    held = range(9, n, 10) if n >= 10 else range(n - 1, n) if n > 1 else range(0)
+    return dataset.select(held if split == "validation" else [i for i in range(n) if i not in held])
+
+
+def _check_columns(dataset: Any, columns: Sequence[str] | None, name: str) -> Any:
+    from datasets import Image as ImageFeature
+
+    if dataset.features is None:  # a stream without a schema tells its columns by its first row
+        dataset = dataset._resolve_features()
+    features = dict(dataset.features)
+    if "image" not in features and "imageA" not in features:
+        alone = [column for column, feature in features.items() if isinstance(feature, ImageFeature)]
+        if len(alone) == 1:
+            dataset, features = dataset.rename_column(alone[0], "image"), {"image": ImageFeature(), **features}
+            features.pop(alone[0])
+    expected = list(columns) if columns is not None else (["imageA", "imageB"] if "imageA" in features else ["image"])
+    missing = [column for column in expected if column not in features]
+    if missing:
+        found = ", ".join(features) or "none"
+        raise DataError(f"{name}: no column {', '.join(missing)}; found {found}; expected {', '.join(expected)}")
+    for column in ("image", "imageA", "imageB"):
+        feature = features.get(column)
+        if feature is None or isinstance(feature, ImageFeature):
+            continue
+        stored = (isinstance(feature, dict) and "bytes" in feature) or getattr(feature, "dtype", "") in _ENCODED
+        if not stored:  # encoded bytes or paths can become pictures; numbers cannot
+            kind = getattr(feature, "dtype", type(feature).__name__)
+            raise DataError(f"{name}: column {column} holds {kind}; expected pictures")
+        dataset = dataset.cast_column(column, ImageFeature())
+    return dataset
+
+
+_ENCODED = ("string", "binary", "large_string", "large_binary")
+
+
+def domains(dataset: Dataset) -> dict[str, Dataset]:
+    """Split into domains, each with an `image` column and of its own length: by label name, or imageA and imageB.
+
+    Raises DataError when the set has neither.
+    """
+    from datasets import ClassLabel
+
+    features = dataset.features
+    if "imageA" in features and "imageB" in features:
+        parts = {"A": "imageA", "B": "imageB"}
+        return {name: dataset.select_columns([c]).rename_column(c, "image") for name, c in parts.items()}
+    if "label" not in features or "image" not in features:
+        raise DataError(f"columns {', '.join(features)}: expected image + label, or imageA + imageB, to have domains")
+    labels = np.asarray(dataset.with_format(None)["label"][:])
+    feature = features["label"]
+    values = range(len(feature.names)) if isinstance(feature, ClassLabel) else sorted(set(labels.tolist()))
+    names = feature.names if isinstance(feature, ClassLabel) else [str(value) for value in values]
+    found = {name: np.flatnonzero(labels == value) for name, value in zip(names, values, strict=True)}
+    return {name: dataset.select(rows) for name, rows in found.items() if len(rows)}
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Pictures as tensors
+
+
+def to_rgb(picture: Image.Image) -> Image.Image:
+    """Any PIL picture as 8-bit RGB: EXIF orientation obeyed, transparency on white, 16 bit scaled to 8."""
+    picture = ImageOps.exif_transpose(picture)
+    if picture.mode == "RGB" and "transparency" not in picture.info:
+        return picture
+    if picture.mode.startswith("I"):  # 16 bit: PIL's own conversion would clip at 255
+        grey = np.asarray(picture).astype(np.float32).clip(0, 65535) / 257
+        return Image.fromarray(grey.round().astype(np.uint8)).convert("RGB")
+    if picture.has_transparency_data:
+        picture = picture.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
+    return picture.convert("RGB")
+
+
+def images_to_tensor(
+    dataset: Dataset, size: int | tuple[int, int], column: str = "image", rows: Iterable[int] | None = None
+) -> Tensor:
+    """Decode pictures into uint8 (N, 3, H, W); size is the side of a square, or (height, width).
+
+    A picture of another shape is scaled (Lanczos) to cover that size and cropped at the centre; one of that size is
+    taken as it is. Raises DataError naming the file or row of a picture that cannot be read.
+    """
+    from datasets import Image as ImageFeature
+
+    if column not in dataset.features:
+        raise DataError(f"no column {column}; found {', '.join(dataset.features)}")
+    height, width = (size, size) if isinstance(size, int) else size
+    encoded = dataset.select_columns([column]).cast_column(column, ImageFeature(decode=False)).with_format(None)
+    rows = [int(row) for row in (range(len(encoded)) if rows is None else rows)]
+    out = np.empty((len(rows), height, width, 3), np.uint8)
+
+    def decode(place: int, row: int, cell: dict[str, Any] | None) -> None:
+        if cell is None:
+            raise DataError(f"row {row}: no picture in column {column}")
+        try:
+            # datasets opens paths inside archives and on the Hub as well as local ones
+            picture = Image.open(io.BytesIO(cell["bytes"])) if cell["bytes"] is not None else _open(cell["path"])
+            with picture:
+                rgb = to_rgb(picture)
+                if rgb.size != (width, height):
+                    rgb = ImageOps.fit(rgb, (width, height), Image.Resampling.LANCZOS)
+                out[place] = np.asarray(rgb)
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+            where = f"row {row}" + (f" ({cell['path']})" if cell["path"] else "")
+            reason = "not a picture" if isinstance(error, Image.UnidentifiedImageError) else error
+            raise DataError(f"{where}: cannot read this picture: {reason}") from error
+
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:  # PIL decodes and scales outside the GIL
+        for start in range(0, len(rows), 256):
+            some = rows[start : start + 256]
+            cells = encoded[some][column]
+            for _ in pool.map(decode, range(start, start + len(some)), some, cells):
+                pass
+    return torch.from_numpy(out).permute(0, 3, 1, 2).contiguous()
+
+
+def _open(path: str) -> Image.Image:
+    from datasets.utils.file_utils import xopen
+
+    if os.path.exists(path):
+        return Image.open(path)
+    with xopen(path, "rb") as file:  # type: ignore[no-untyped-call]
+        return Image.open(io.BytesIO(file.read()))
+
+
+class ImageTensors:
+    """Pictures of a set as tensors: `pictures[rows]` -> uint8 (B, 3, H, W), rows a tensor, list or slice.
+
+    A set that fits in `memory` bytes is decoded once, now; a larger one at each access (see `read_ahead`).
+    """
+
+    def __init__(self, dataset: Dataset, size: int | tuple[int, int], column: str = "image", memory: int = 2 * 1024**3):
+        self.dataset, self.column = dataset, column
+        self.size = (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))
+        if min(self.size) < 1:
+            raise DataError(f"size {size}: expected at least one pixel a side")
+        if len(dataset) == 0:
+            raise DataError("no rows; expected at least one picture")
+        small = len(dataset) * 3 * self.size[0] * self.size[1] <= memory
+        self.pixels = images_to_tensor(dataset, self.size, column) if small else None
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, rows: Tensor | Sequence[int] | slice) -> Tensor:
+        if self.pixels is not None:
+            return self.pixels[rows]  # type: ignore[index]
+        if isinstance(rows, slice):
+            rows = range(*rows.indices(len(self)))
+        return images_to_tensor(self.dataset, self.size, self.column, [int(row) for row in rows])
+
+
+def to_float(pictures: Tensor) -> Tensor:
+    """uint8 in [0, 255] -> float32 in [-1, 1]."""
+    return pictures.float() / 127.5 - 1
+
+
+def to_uint8(pictures: Tensor) -> Tensor:
+    """float in [-1, 1] -> uint8, values outside clipped; the inverse of `to_float`."""
+    return ((pictures.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+
+
+def read_ahead(items: Iterable[T], depth: int = 2) -> Iterator[T]:
+    """The same items in the same order, up to `depth` of them made by another thread before they are asked for."""
+    iterator, end = iter(items), object()
+    with ThreadPoolExecutor(1) as pool:
+        waiting = [pool.submit(next, iterator, end) for _ in range(depth)]
+        try:
+            while (item := waiting.pop(0).result()) is not end:
+                waiting.append(pool.submit(next, iterator, end))
+                yield item  # type: ignore[misc]
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Which rows make up which batch: pure functions of (seed, step)
+
+
+def sample_indices(step: int, batch_size: int, process: int = 0, processes: int = 1) -> Tensor:
+    """The global sample indices of a step: int64 (batch_size / processes,).
+
+    batch_size counts all processes together; process r takes the r-th contiguous block, so that the blocks put end to
+    end are the batch of one process. A sample's index settles everything random about it: its row, its flip, its noise.
+    """
+    if batch_size < 1 or step < 0 or not 0 <= process < processes:
+        raise ValueError(f"step {step}, batch {batch_size}, process {process} of {processes}: expected 0, 1, 0 of 1 up")
+    if batch_size % processes:
+        raise ValueError(f"batch size {batch_size} on {processes} processes: expected a multiple of {processes}")
+    own = batch_size // processes
+    start = step * batch_size + process * own
+    return torch.arange(start, start + own)
+
+
+def sample_rows(samples: Tensor, n: int, seed: int, stream: int = 0) -> Tensor:
+    """Global sample indices -> rows of a set of n, int64 of the same shape.
+
+    Each epoch of n samples is a permutation of its own; a batch may end in the next epoch, or exceed n. Give the two
+    domains of unpaired data different `stream`s, or equal sizes would pair them row by row.
+    """
+    if n < 1:
+        raise ValueError(f"a set of {n} rows: expected at least one")
+    epochs, places = np.divmod(samples.numpy(), n)
+    rows = np.empty_like(places)
+    for epoch in np.unique(epochs):
+        here = epochs == epoch
+        rows[here] = _permutation(n, seed, stream, int(epoch))[places[here]]
+    return torch.from_numpy(rows)
+
+
+@lru_cache(maxsize=8)
+def _permutation(n: int, seed: int, stream: int, epoch: int) -> np.ndarray:
+    return np.random.default_rng([seed, stream, epoch]).permutation(n)
+
+
+def batch_indices(n: int, batch_size: int, step: int, seed: int, process: int = 0, processes: int = 1) -> Tensor:
+    """The rows of one step's batch: `sample_rows` of `sample_indices`."""
+    return sample_rows(sample_indices(step, batch_size, process, processes), n, seed)
+
+
+def sample_flips(samples: Tensor, seed: int, stream: int = 0) -> Tensor:
+    """Whether to mirror each global sample: bool of the same shape, a fair coin tossed by seed and index alone."""
+    with np.errstate(over="ignore"):  # splitmix64 (Steele et al. 2014), vectorised: no generator per sample
+        key = np.random.SeedSequence([seed, stream]).generate_state(1, np.uint64)
+        x = samples.numpy().astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + key
+        x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        x = x ^ (x >> np.uint64(31))
+    return torch.from_numpy((x >> np.uint64(63)).astype(bool))
+
+
+def flip(pictures: Tensor, which: Tensor) -> Tensor:
+    """Mirror left-right the pictures (B, ..., W) for which `which` (B,) is true."""
+    shape = (-1, *[1] * (pictures.ndim - 1))
+    return torch.where(which.to(pictures.device).view(shape), pictures.flip(-1), pictures)

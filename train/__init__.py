@@ -1,0 +1,1 @@
+"""Training from the command line: `python -m train PLUGIN ...`, alone or under torchrun."""

@@ -1,0 +1,144 @@
+"""python -m train PLUGIN [--data D] [--steps N] [--recipe R] [--out runs/X] [--resume] [--push-to-hub REPO_ID]
+
+Every field of the trainer's TrainConfig and of the plugin's Settings is a flag. What holds, from weak to strong: the
+defaults, the recipe, the run that --resume goes on with, the flags given.
+
+On several processes:  ACCELERATE_USE_CPU=true torchrun --nproc_per_node 2 -m train PLUGIN ...
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import sys
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+RECIPES = Path(__file__).parent / "recipes"
+
+
+def read_recipe(name: str) -> dict[str, Any]:
+    """A recipe by name (train/recipes/NAME.toml) or by path: {plugin, preset, data, train: {...}, settings: {...}}."""
+    path = Path(name) if name.endswith(".toml") else RECIPES / f"{name}.toml"
+    if not path.is_file():
+        known = ", ".join(sorted(p.stem for p in RECIPES.glob("*.toml"))) or "none"
+        raise ValueError(f"no recipe {name!r}; there are: {known}")
+    try:
+        return tomllib.loads(path.read_text())
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"{path} is not a recipe: {error}") from None
+
+
+def _parse(field: dataclasses.Field, default: Any) -> Any:
+    """How a flag's text becomes the field's value."""
+    if isinstance(default, bool):
+        return lambda text: {"true": True, "false": False}[text.lower()]
+    if isinstance(default, tuple):
+        kind = type(default[0]) if default else str
+        return lambda text: tuple(kind(part) for part in text.split(",") if part)
+    return type(default)
+
+
+def _add_flags(parser: argparse.ArgumentParser, title: str, defaults: Any) -> None:
+    group = parser.add_argument_group(title)
+    for field in dataclasses.fields(defaults):
+        default = getattr(defaults, field.name)
+        shown = ",".join(map(str, default)) if isinstance(default, tuple) else default
+        group.add_argument(
+            "--" + field.name.replace("_", "-"),
+            dest=field.name,
+            type=_parse(field, default),
+            default=argparse.SUPPRESS,
+            metavar="V",
+            help=f"default {shown}",
+        )
+
+
+def _fields(kind: type, values: dict[str, Any]) -> dict[str, Any]:
+    """Those values that belong to the dataclass, lists as tuples."""
+    names = {field.name for field in dataclasses.fields(kind)}
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in values.items() if k in names}
+
+
+def _make(kind: type, where: str, *layers: dict[str, Any]) -> Any:
+    """The dataclass from layers of values, later ones stronger. Raises ValueError naming a key it does not have."""
+    merged = {key: value for layer in layers for key, value in layer.items()}
+    unknown = set(merged) - {field.name for field in dataclasses.fields(kind)}
+    if unknown:
+        raise ValueError(f"{where} has no setting {sorted(unknown)[0]!r}")
+    return kind(**_fields(kind, merged))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    try:
+        return _main(sys.argv[1:] if argv is None else argv)
+    except (ValueError, FloatingPointError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+def _main(argv: Sequence[str]) -> int:
+    from gan_zoo import registry
+
+    slugs = list(registry.discover().plugins)
+    first = argparse.ArgumentParser(
+        "python -m train",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        add_help=not argv or argv[0] in ("-h", "--help"),
+    )
+    first.add_argument("plugin", help=", ".join(slugs))
+    known, _ = first.parse_known_args(argv)
+
+    from gan_zoo import hub
+    from gan_zoo.trainer import TrainConfig
+
+    plugin_class = type(registry.get(known.plugin))
+    parser = argparse.ArgumentParser(
+        f"python -m train {known.plugin}", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("plugin")
+    parser.add_argument("--data", help="Hub dataset id, folder or parquet file; the built-in data if left out")
+    parser.add_argument("--recipe", help="name of a file in train/recipes, or the path of one")
+    parser.add_argument("--out", help="the run's folder (default runs/RECIPE or runs/PLUGIN)")
+    parser.add_argument("--resume", action="store_true", help="go on with the run in --out")
+    parser.add_argument("--push-to-hub", metavar="REPO_ID", help="push the finished weights")
+    _add_flags(parser, "training", TrainConfig())
+    _add_flags(parser, known.plugin, plugin_class.Settings())
+    arguments = vars(parser.parse_args(argv))
+
+    recipe = read_recipe(arguments["recipe"]) if arguments["recipe"] else {}
+    if recipe.get("plugin", known.plugin) != known.plugin:
+        raise ValueError(f"the recipe {arguments['recipe']!r} is for {recipe['plugin']!r}, not for {known.plugin!r}")
+    out = Path(arguments["out"] or Path("runs") / Path(arguments["recipe"] or known.plugin).stem)
+    run: dict[str, Any] = {}
+    if arguments["resume"]:
+        if not (out / "run.json").is_file():
+            raise ValueError(f"nothing to resume: {out} holds no run")
+        run = json.loads((out / "run.json").read_text())
+
+    config = _make(
+        TrainConfig, "the trainer", recipe.get("train", {}), run.get("config", {}), _fields(TrainConfig, arguments)
+    )
+    settings = _make(
+        plugin_class.Settings,
+        known.plugin,
+        recipe.get("settings", {}),
+        run.get("settings", {}),
+        _fields(plugin_class.Settings, arguments),
+    )
+    plugin = plugin_class(settings)
+    data = arguments["data"] or run.get("data")
+    name = recipe.get("preset") or run.get("preset") or out.name
+    preset = next((p for p in plugin.presets if p.name == name), None)
+    weights = plugin.train(data=data, out=out, resume=arguments["resume"], preset=preset, config=config)
+    if arguments["push_to_hub"]:
+        print(hub.push(weights, arguments["push_to_hub"]))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
