@@ -45,7 +45,7 @@ def least_squares_g(fake: Tensor, real: Tensor | None = None) -> Tensor:
 
 
 def relativistic_d(real: Tensor, fake: Tensor) -> Tensor:
-    """Relativistic pairing (Jolicoeur-Martineau 2018; Huang et al. 2024, R3GAN, eq. 2): -log sigmoid(D(x) - D(G(z)))."""
+    """Relativistic (Jolicoeur-Martineau 2018; R3GAN, Huang et al. 2024, eq. 2): -log sigmoid(D(x) - D(G(z)))."""
     return F.softplus(fake - real).mean()
 
 

@@ -14,6 +14,7 @@ This module imports nothing of gan_zoo: everything else may import it.
 from __future__ import annotations
 
 import inspect
+import math
 import threading
 import typing
 from abc import ABC, abstractmethod
@@ -141,7 +142,7 @@ class Parameter:
         kind = "a whole number" if self.type is int else "a number"
         span = "" if low is None or high is None else f" from {low:g} to {high:.10g}"
         number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if not number or value != value or (self.type is int and value != int(value)):
+        if not number or not math.isfinite(value) or (self.type is int and value != int(value)):
             raise ValueError(f"{self.name}: expected {kind}{span}, got {value!r}")
         if (low is not None and value < low) or (high is not None and value > high):
             raise ValueError(f"{self.name}: expected {kind}{span}, got {value:.10g}")
@@ -299,7 +300,7 @@ class Data(Protocol):
 
 
 class Evaluation(NamedTuple):
-    """Scores by name, the protocol in words, and pictures for the model card: {caption: picture}, generated ones only."""
+    """Scores by name, how they were measured, and pictures for the card, {caption: picture}, generated ones only."""
 
     scores: dict[str, float]
     protocol: str = ""
@@ -377,9 +378,11 @@ class Plugin(ABC):
 
     def preset(self, name: str | None = None) -> Preset:
         """The preset of that name, or the default one. Raises ValueError that lists those there are."""
+        if not self.presets:
+            raise ValueError(f"{self.slug} has no presets yet: train it, and give the path of its weights folder")
         preset = self.default_preset if name is None else next((p for p in self.presets if p.name == name), None)
         if preset is None:
-            names = ", ".join(p.name for p in self.presets) or "none"
+            names = ", ".join(p.name for p in self.presets)
             raise ValueError(f"{self.slug} has no preset {name!r}; there are: {names}")
         return preset
 

@@ -308,10 +308,13 @@ class Trainer:
         self.plugin, self.config, self.source = plugin, config, data
         self.run_folder = Path(out)
         told = str(data) if data else "the plugin's built-in data"
-        self.preset = preset or Preset(
-            self.run_folder.name, Text(told, told), "research" if data else "open", Text(told, told)
+        text = Text(told, told)
+        self.preset = preset or (
+            Preset(self.run_folder.name, text, "research", text)  # of strangers' data nothing is known
+            if data
+            else Preset(self.run_folder.name, text, "open", text, licence_id="cc0-1.0")
         )
-        trackers = [name for name in config.trackers.split(",") if name]
+        trackers: list[Any] = [name for name in config.trackers.split(",") if name]
         self.accelerator = Accelerator(
             mixed_precision="no",  # autocast is entered once per half, below: Accelerate's casts every output to fp32
             log_with=trackers or None,
@@ -338,7 +341,7 @@ class Trainer:
         torch.manual_seed(config.seed)  # the networks' initial weights, the same in every process
         self.nets = plugin.networks()
         for _, net in self.nets.items():
-            net.to(self.device, memory_format=torch.channels_last)
+            net.to(device=self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.data = plugin.data(data, "train", config.seed)
         self.validation = plugin.data(data, "validation", config.seed)
         self.ema = Ema(self.nets.generators)
@@ -773,8 +776,10 @@ class Trainer:
             return  # interrupted before its first checkpoint: begin again
         common = torch.load(path / "common.pt", map_location=self.device, weights_only=True)
         if common["plugin"] != self.plugin.slug or common["format"] != CHECKPOINT_FORMAT:
-            raise ValueError(f"{path} is a checkpoint of {common['plugin']!r}, format {common['format']}; "
-                             f"expected {self.plugin.slug!r}, format {CHECKPOINT_FORMAT}")
+            raise ValueError(
+                f"{path} is a checkpoint of {common['plugin']!r}, format {common['format']}; "
+                f"expected {self.plugin.slug!r}, format {CHECKPOINT_FORMAT}"
+            )
         self.progress = Progress(**common["progress"])
         self._enter_stage()
         if self.accelerator.is_main_process:

@@ -52,7 +52,9 @@ def test_gradient_penalty_reaches_the_discriminators_weights():
     torch.testing.assert_close(weight.grad, weight.detach())
 
 
-@pytest.mark.parametrize(("real", "fake", "accuracy"), [(2.0, -2.0, 1.0), (2.0, 2.0, 0.5), (-2.0, 2.0, 0.0), (0, 0, 0.5)])
+@pytest.mark.parametrize(
+    ("real", "fake", "accuracy"), [(2.0, -2.0, 1.0), (2.0, 2.0, 0.5), (-2.0, 2.0, 0.0), (0, 0, 0.5)]
+)
 def test_accuracy_of_the_police(real, fake, accuracy):
     metrics = losses.adversarial("logistic").metrics(torch.full((4, 1), float(real)), torch.full((4, 1), float(fake)))
     assert metrics["d_accuracy"].item() == accuracy

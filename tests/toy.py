@@ -14,8 +14,22 @@ from PIL import Image
 from torch import Tensor, nn
 
 from gan_zoo import hub, images, losses, trainer
-from gan_zoo.plugin import Arg, Batch, Data, Evaluation, Fakes, Fixed, Losses, Networks, Plugin, Preset, Seed, Step
-from gan_zoo.plugin import Text, task
+from gan_zoo.plugin import (
+    Arg,
+    Batch,
+    Data,
+    Evaluation,
+    Fakes,
+    Fixed,
+    Losses,
+    Networks,
+    Plugin,
+    Preset,
+    Seed,
+    Step,
+    Text,
+    task,
+)
 
 TITLE = Text("Toy", "Juguete")
 

@@ -1,0 +1,146 @@
+"""How long a visitor waits: 16 anime faces from a click, in the process and over HTTP. Writes docs/benchmarks.md.
+
+    make bench                    # or: python -m benchmarks.run [--rounds N] [--out FILE]
+
+The ways of asking are interleaved, a round of each in turn, so that a busy moment of the machine touches all of them;
+the medians are compared. Loading is not counted: each way has answered once before the first round. Networks that
+nobody trained take as long as trained ones, so that this also runs where there are no weights (and says so).
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import date
+from importlib import metadata
+from pathlib import Path
+
+import torch
+
+from gan_zoo import hub, registry
+
+ROOT = Path(__file__).resolve().parents[1]
+COUNT = 16
+LIMIT = 1.0  # seconds from the click to the faces, on two cores
+
+
+def processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+@contextmanager
+def page() -> Iterator[str]:
+    """The page in a process of its own, as `make app` starts it. Gives its address."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "gan_zoo", "app", "--port", str(port)]
+    with tempfile.TemporaryFile("w+") as log:
+        process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
+        try:
+            for _ in range(600):
+                with socket.socket() as probe:
+                    if probe.connect_ex(("127.0.0.1", port)) == 0:
+                        break
+                if process.poll() is not None:
+                    log.seek(0)
+                    raise SystemExit(f"error: the page did not start:\n{log.read()[-2000:]}")
+                time.sleep(0.1)
+            yield f"http://127.0.0.1:{port}/"
+        finally:
+            process.terminate()
+            process.wait()
+
+
+def measure(ways: dict[str, Callable[[int], object]], rounds: int) -> dict[str, list[float]]:
+    """Seconds of each way, {name: [round]}, after one call of each that is not counted."""
+    for ask in ways.values():
+        ask(0)
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    for seed in range(1, rounds + 1):  # another seed each round: nothing is answered from a cache
+        for name, ask in ways.items():
+            start = time.perf_counter()
+            ask(seed)
+            seconds[name].append(time.perf_counter() - start)
+    return seconds
+
+
+def report(seconds: dict[str, list[float]], rounds: int, weights: str) -> str:
+    medians = {name: statistics.median(values) for name, values in seconds.items()}
+    first = next(iter(medians.values()))
+    rows = [
+        f"| {name} | {1000 * medians[name]:.0f} ms | {1000 * min(values):.0f} to {1000 * max(values):.0f} ms "
+        f"| {medians[name] / first:.2f} |"
+        for name, values in seconds.items()
+    ]
+    versions = ", ".join(f"{name} {metadata.version(name)}" for name in ("torch", "diffusers", "gradio"))
+    verdict = "under" if max(medians.values()) < LIMIT else "**over**"
+    return "\n".join(
+        [
+            "# Benchmarks",
+            "",
+            f"{COUNT} anime faces of 64 x 64 pixels from a click, once the weights are loaded. Made by `make bench`.",
+            "",
+            "| way | median | least to most | ratio of medians |",
+            "| --- | --- | --- | --- |",
+            *rows,
+            "",
+            f"The slowest median is {verdict} the limit of {LIMIT:g} s.",
+            "",
+            f"{rounds} interleaved rounds, a new seed each; {weights}.",
+            f"{processor()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads of torch.",
+            f"Python {platform.python_version()}, {versions}; {date.today().isoformat()}.",
+            "",
+        ]
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "benchmarks.md")
+    args = parser.parse_args()
+
+    plugin = registry.get("anime")
+    preset = plugin.preset().name
+    with tempfile.TemporaryDirectory() as folder:
+        weights = f"weights {preset}"
+        try:
+            plugin.load(preset)
+        except hub.WeightsError:
+            weights = "networks that nobody trained, since there are no weights here"
+            torch.manual_seed(0)
+            pipeline = plugin.pipeline(plugin.networks())
+            hub.save(pipeline, Path(folder) / plugin.slug / preset, plugin=plugin.slug, preset=preset, card="")
+            os.environ["GAN_ZOO_WEIGHTS"] = folder
+        with page() as address:
+            from gradio_client import Client
+
+            client = Client(address, verbose=False)
+            ways: dict[str, Callable[[int], object]] = {
+                "Python, `plugin.infer`": lambda seed: plugin.infer("generate", seed=seed, count=COUNT),
+                "HTTP, `gradio_client`, pictures fetched": lambda seed: client.predict(
+                    seed=seed, count=COUNT, api_name="/anime_generate"
+                ),
+            }
+            text = report(measure(ways, args.rounds), args.rounds, weights)
+    args.out.parent.mkdir(exist_ok=True)
+    args.out.write_text(text)
+    print(text)
+
+
+if __name__ == "__main__":
+    main()

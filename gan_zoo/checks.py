@@ -1,0 +1,259 @@
+"""Does a plugin keep the contract? Each check is a function that raises, or asserts, what is wrong.
+
+`python -m gan_zoo check NAME` prints them, and tests run them on every plugin. They use the built-in data, networks
+that nobody trained and a handful of pictures: seconds, no network.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from gan_zoo import hub, registry
+from gan_zoo.plugin import Data, Film, Fixed, ImageFile, Networks, Plugin, Step, Task
+from gan_zoo.trainer import Duel
+
+BATCH = 4
+TOLERANCE = 1  # of 255: how far two runs of the same call may differ
+
+
+@dataclass
+class Bench:
+    """A plugin under check, and what its checks share."""
+
+    plugin: Plugin
+    folder: Path  # for weights and pictures
+
+    @cached_property
+    def nets(self) -> Networks:
+        torch.manual_seed(0)
+        return self.plugin.networks()
+
+    @cached_property
+    def training(self) -> Data:
+        return self.plugin.data(None, "train", 0)
+
+    @cached_property
+    def weights(self) -> Path:
+        """Networks that nobody trained, saved as a weights folder."""
+        pipeline = self.plugin.pipeline(self.nets)
+        return hub.save(pipeline, self.folder / "weights", plugin=self.plugin.slug, preset="check", card="")
+
+    def step(self, stage: str = "gan", **state: Any) -> Step:
+        generator = torch.Generator().manual_seed(0)
+        return Step(0, stage, 0.0, slice(0, BATCH), BATCH, generator, torch.device("cpu"), dict(state))
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The checks, in the order in which they build on each other
+
+
+def check_class(bench: Bench) -> None:
+    """The class says what it is, and every task says what it takes."""
+    registry.validate(type(bench.plugin))
+
+
+def check_networks(bench: Bench) -> None:
+    """Networks that learn are diffusers models, and are built again from their config."""
+    from diffusers import ConfigMixin, ModelMixin
+
+    for name, network in bench.nets.items():
+        if not any(p.requires_grad for p in network.parameters()):
+            continue  # a frozen helper is made anew each time
+        assert isinstance(network, ModelMixin) and isinstance(network, ConfigMixin), (
+            f"{name} is a {type(network).__name__}, not a diffusers ModelMixin and ConfigMixin"
+        )
+        again: Any = type(network).from_config(network.config)
+        before, after = ({k: t.shape for k, t in n.state_dict().items()} for n in (network, again))
+        assert before == after, f"{name} built from its own config has other tensors: is every argument registered?"
+
+
+def check_data(bench: Bench) -> None:
+    """Built-in data: both splits, tensors of as many rows as asked for, the same whenever asked."""
+    for split, data in (("train", bench.training), ("validation", bench.plugin.data(None, "validation", 0))):
+        assert len(data) > 0, f"the split {split} is empty"
+        whole, part = data.batch(range(BATCH)), data.batch(range(BATCH - 2, BATCH))
+        assert whole, f"a batch of {split} has no tensors"
+        for name, tensor in whole.items():
+            assert isinstance(tensor, Tensor) and len(tensor) == BATCH, (
+                f"{split}: {name!r} is no tensor of {BATCH} rows"
+            )
+            assert torch.equal(tensor[-2:], part[name]), f"{split}: {name!r} of a sample depends on its batch"
+
+
+def check_halves(bench: Bench) -> None:
+    """D's half leaves G bit for bit as it was and G's half leaves D; what learns changes, what is frozen never."""
+    plugin, nets = bench.plugin, bench.nets
+    learn = {name: [p for p in network.parameters() if p.requires_grad] for name, network in nets.items()}
+    batch = bench.training.batch(range(BATCH))
+    for stage in plugin.stages():
+        chosen = {
+            "G": _chosen(nets.generators, stage.generators, learn),
+            "D": _chosen(nets.discriminators, stage.discriminators, learn),
+        }
+        with _only(learn, chosen["G"] + chosen["D"]):
+            adam = {half: _adam(names, learn) for half, names in chosen.items()}
+            duel, step = Duel(plugin, nets, adam["G"], adam["D"]), bench.step(stage.name)
+            fakes = duel.generate(batch, step)
+            for half, run in (("D", duel.d_step), ("G", duel.g_step)):
+                if adam[half] is None:
+                    continue
+                before = _parameters(nets)
+                losses = run(batch, fakes, step)
+                assert losses.terms, f"the {half} half has no terms"
+                for term, value in losses.terms.items():
+                    assert torch.isfinite(value), f"the {half} half's term {term!r} is {float(value)}"
+                changed = {name for name, p in _parameters(nets).items() if not torch.equal(p, before[name])}
+                owners = {name.split("/")[0] for name in changed}
+                assert owners <= set(chosen[half]), f"the {half} half changed {sorted(owners - set(chosen[half]))}"
+                idle = set(chosen[half]) - owners
+                assert not idle, f"the {half} half of stage {stage.name!r} does not change {sorted(idle)}"
+
+
+def check_sample(bench: Bench) -> None:
+    """The progress grid: pictures (N, 3, H, W) in [-1, 1], the same from the same noise."""
+    batch = bench.plugin.data(None, "validation", 0).batch(range(BATCH))
+    with torch.no_grad():
+        first, second = (bench.plugin.sample(bench.nets, Fixed(batch, bench.step())) for _ in range(2))
+    assert first.ndim == 4 and first.shape[1] == 3, f"sample gave {tuple(first.shape)}, expected (N, 3, H, W)"
+    assert first.abs().max() <= 1.001, f"sample gave values up to {first.abs().max():.3g}, expected [-1, 1]"
+    assert torch.equal(first, second), "sample gave other pictures from the same noise: draw it from the step"
+
+
+def check_weights(bench: Bench) -> None:
+    """Saved and loaded, every network of the pipeline has its tensors back, to the bit of half precision."""
+    pipeline = bench.plugin.pipeline(bench.nets)
+    loaded = bench.plugin.load(str(bench.weights))
+    assert type(loaded) is type(pipeline), f"load gave a {type(loaded).__name__}, not a {type(pipeline).__name__}"
+    for name, network in pipeline.components.items():
+        if isinstance(network, nn.Module):
+            again = getattr(loaded, name).state_dict()
+            for key, tensor in network.state_dict().items():
+                expected = tensor.half().float() if tensor.is_floating_point() else tensor
+                assert torch.equal(again[key].cpu(), expected.cpu()), f"{name}: {key} changed when saved and loaded"
+
+
+def check_tasks(bench: Bench) -> None:
+    """Each task that can be called with its defaults and drawn pictures gives what it declares, twice the same."""
+    for name, task in type(bench.plugin).tasks().items():
+        arguments = _arguments(task, bench.folder)
+        if arguments is None:
+            continue
+        first, second = (bench.plugin.infer(name, str(bench.weights), **arguments) for _ in range(2))
+        for output, kind in task.outputs.items():
+            a, b = (
+                getattr(result, output) if list(task.outputs) != ["result"] else result for result in (first, second)
+            )
+            assert _is_a(a, kind), f"task {name}: {output} is a {type(a).__name__}, declared {kind}"
+            assert _alike(a, b), f"task {name} gave another {output} for the same arguments"
+
+
+def check_counts(bench: Bench) -> None:
+    """Where a task takes a count, picture i is the same however many are asked for."""
+    for name, task in type(bench.plugin).tasks().items():
+        arguments = _arguments(task, bench.folder)
+        if arguments is None or "count" not in arguments or list(task.outputs.values()) != [list[Image.Image]]:
+            continue
+        few, many = (bench.plugin.infer(name, str(bench.weights), **{**arguments, "count": n}) for n in (2, 5))
+        assert (len(few), len(many)) == (2, 5), f"task {name} gave {len(few)} and {len(many)} pictures for 2 and 5"
+        assert _alike(few, many[:2]), f"task {name}: the first pictures depend on how many are asked for"
+
+
+CHECKS: tuple[Callable[[Bench], None], ...] = (
+    check_class,
+    check_networks,
+    check_data,
+    check_halves,
+    check_sample,
+    check_weights,
+    check_tasks,
+    check_counts,
+)
+
+
+def run(plugin: Plugin) -> Iterator[tuple[str, str | None]]:
+    """Each check's summary, and None or, in one line, what is wrong."""
+    with tempfile.TemporaryDirectory() as folder:
+        bench = Bench(type(plugin)(plugin.settings), Path(folder))  # loads nothing into the one that is in use
+        for check in CHECKS:
+            reason = None
+            try:
+                check(bench)
+            except Exception as error:  # whatever a plugin does, the other checks still tell something
+                reason = str(error).splitlines()[0] if isinstance(error, AssertionError) else registry.one_line(error)
+            yield (check.__doc__ or check.__name__).splitlines()[0].rstrip("."), reason
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Their tools
+
+
+def _chosen(group: dict[str, nn.Module], names: tuple[str, ...] | None, learn: dict[str, list]) -> list[str]:
+    return [name for name in group if learn[name] and (names is None or name in names)]
+
+
+@contextmanager
+def _only(learn: dict[str, list[nn.Parameter]], names: list[str]) -> Iterator[None]:
+    """Inside, only these networks learn, as in a stage of a run."""
+    for name, parameters in learn.items():
+        for p in parameters:
+            p.requires_grad_(name in names)
+    yield
+    for parameters in learn.values():
+        for p in parameters:
+            p.requires_grad_(True)
+
+
+def _adam(names: list[str], learn: dict[str, list[nn.Parameter]]) -> torch.optim.Optimizer | None:
+    parameters = [p for name in names for p in learn[name]]
+    return torch.optim.Adam(parameters, lr=1e-3) if parameters else None
+
+
+def _parameters(nets: Networks) -> dict[str, Tensor]:
+    return {f"{name}/{k}": p.detach().clone() for name, network in nets.items() for k, p in network.named_parameters()}
+
+
+def _arguments(task: Task, folder: Path) -> dict[str, Any] | None:
+    """Small arguments for a task: the least count, a drawn picture for each file; None if it needs a text."""
+    arguments: dict[str, Any] = {}
+    for parameter in task.parameters:
+        if parameter.type is ImageFile:
+            path = folder / f"{parameter.name}.png"
+            noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+            Image.fromarray(noise).resize((96, 128)).save(path)
+            arguments[parameter.name] = str(path)
+        elif parameter.name in ("count", "frames"):
+            arguments[parameter.name] = max(2, int(parameter.arg.minimum or 0))
+        elif parameter.required and parameter.type is str:
+            return None
+        elif parameter.required:
+            low = parameter.arg.minimum or 0
+            arguments[parameter.name] = parameter.choices[0] if parameter.choices else parameter.type(low)
+    return arguments
+
+
+def _is_a(value: Any, kind: Any) -> bool:
+    if kind == list[Image.Image]:
+        return isinstance(value, list) and all(isinstance(picture, Image.Image) for picture in value)
+    return isinstance(value, getattr(kind, "__origin__", kind))
+
+
+def _alike(a: Any, b: Any) -> bool:
+    if isinstance(a, Image.Image):
+        same = a.size == b.size and a.mode == b.mode
+        return same and int(np.abs(np.asarray(a, np.int16) - np.asarray(b, np.int16)).max(initial=0)) <= TOLERANCE
+    if isinstance(a, Film):
+        return a.fps == b.fps and _alike(a.frames, b.frames)
+    if isinstance(a, list):
+        return len(a) == len(b) and all(map(_alike, a, b))
+    return a == b

@@ -1,0 +1,237 @@
+"""Networks of the anime faces: a light FastGAN generator; projected and residual discriminators."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from diffusers.configuration_utils import ConfigMixin, register_to_config
+from diffusers.models.modeling_utils import ModelMixin
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+
+class UpBlock(nn.Module):
+    """Twice the resolution, then 3x3 convolutions, each with batch norm and leaky ReLU.
+
+    Nearest-neighbour upsampling followed by a convolution: no checkerboard (Odena et al. 2016).
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, convs: int):
+        super().__init__()
+        self.convs = nn.ModuleList()
+        self.norms = nn.ModuleList()
+        for i in range(convs):
+            self.convs.append(nn.Conv2d(out_channels if i else in_channels, out_channels, 3, padding=1, bias=False))
+            self.norms.append(nn.BatchNorm2d(out_channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, in, H, W) -> (B, out, 2H, 2W)."""
+        x = F.interpolate(x, scale_factor=2, mode="nearest")
+        for conv, norm in zip(self.convs, self.norms, strict=True):
+            x = F.leaky_relu(norm(conv(x)), 0.2)
+        return x
+
+
+class Excitation(nn.Module):
+    """Skip-layer excitation (Liu et al. 2021, FastGAN, arXiv:2101.04775, eq. 1): coarse features gate fine channels."""
+
+    def __init__(self, coarse_channels: int, fine_channels: int):
+        super().__init__()
+        self.gate = nn.Sequential(
+            nn.AdaptiveAvgPool2d(4),
+            nn.Conv2d(coarse_channels, fine_channels, 4),
+            nn.SiLU(),
+            nn.Conv2d(fine_channels, fine_channels, 1),
+            nn.Sigmoid(),
+        )
+
+    def forward(self, coarse: Tensor, fine: Tensor) -> Tensor:
+        return fine * self.gate(coarse).to(fine.dtype)
+
+
+class AnimeGenerator(ModelMixin, ConfigMixin):
+    """z (B, latent_dim) -> pictures (B, 3, resolution, resolution), about [-1, 1]; FastGAN, made light.
+
+    z alone makes the 4x4 start: no constant is learned and batch norm keeps its variety, without which this generator
+    fell to one face against a projected discriminator (docs/decisions.md). A linear end: a tanh saturates early on.
+
+    Args:
+        resolution: 4 * 2 ** (len(channels) - 1).
+        channels: of each resolution from 4x4 up. Halving them as pixels quadruple keeps every layer equally dear.
+        attributes: length of a conditioning vector y (B, attributes) given beside z; 0 for none.
+    """
+
+    @register_to_config
+    def __init__(
+        self,
+        resolution: int = 64,
+        latent_dim: int = 128,
+        channels: Sequence[int] = (256, 256, 128, 64, 32),
+        attributes: int = 0,
+    ):
+        super().__init__()
+        if resolution != 4 * 2 ** (len(channels) - 1):
+            fitting = 4 * 2 ** (len(channels) - 1)
+            raise ValueError(f"resolution {resolution}: expected {fitting} for channels {channels}")
+        self.start = nn.Linear(latent_dim + attributes, 16 * channels[0], bias=False)
+        self.start_norm = nn.BatchNorm2d(channels[0])
+        pairs = list(zip(channels, channels[1:], strict=False))
+        self.blocks = nn.ModuleList(UpBlock(a, b, 1 if i == len(pairs) - 1 else 2) for i, (a, b) in enumerate(pairs))
+        self.excitations = nn.ModuleList(  # three doublings reach across: 4x4 gates 32x32, 8x8 gates 64x64 ...
+            Excitation(a, b) for a, b in zip(channels, channels[3:], strict=False)
+        )
+        self.to_rgb = nn.Conv2d(channels[-1], 3, 3, padding=1)
+        for module in self.modules():
+            if isinstance(module, (nn.Conv2d, nn.Linear)):
+                nn.init.orthogonal_(module.weight)
+        self.w_mean: Tensor
+        self.register_buffer("w_mean", torch.zeros(channels[0], 4, 4))
+
+    def map(self, z: Tensor, y: Tensor | None = None) -> Tensor:
+        """z (B, latent_dim) of any length, normalised here, and y (B, attributes) -> latents w (B, C, 4, 4)."""
+        if z.ndim != 2 or z.shape[1] != self.config["latent_dim"]:
+            raise ValueError(f"z of shape {tuple(z.shape)}: expected (B, {self.config['latent_dim']})")
+        attributes = self.config["attributes"]
+        if (0 if y is None else y.shape[-1]) != attributes:
+            raise ValueError(f"y {None if y is None else tuple(y.shape)}: expected {attributes} attributes a picture")
+        z = z * torch.rsqrt(z.square().mean(dim=1, keepdim=True) + 1e-8)
+        x = self.start(z if y is None else torch.cat([z, y.to(z)], dim=1)).view(len(z), -1, 4, 4)
+        return F.leaky_relu(self.start_norm(x.contiguous(memory_format=torch.channels_last)), 0.2)
+
+    def synthesize(self, w: Tensor) -> Tensor:
+        """Latents w (B, C, 4, 4) -> pictures (B, 3, H, W), float32, in [-1, 1] but for overshoot."""
+        levels = [w]
+        for i, block in enumerate(self.blocks):
+            x = block(levels[-1])
+            levels.append(self.excitations[i - 2](levels[i - 2], x) if i >= 2 else x)
+        return self.to_rgb(levels[-1]).float()
+
+    def forward(self, z: Tensor, truncation: float = 1.0, y: Tensor | None = None) -> Tensor:
+        """Pictures of z; truncation 1 is full variety, 0 the mean face (call measure_mean first)."""
+        w = self.map(z, y)
+        return self.synthesize(w if truncation == 1.0 else self.w_mean + truncation * (w - self.w_mean))
+
+    @torch.no_grad()
+    def measure_mean(self, count: int = 10_000) -> None:
+        """Sets w_mean, the centre of truncation, from `count` fixed draws of z (y = 0 where there are attributes)."""
+        z = torch.randn(count, self.config["latent_dim"], generator=torch.Generator().manual_seed(0)).to(self.w_mean)
+        attributes = self.config["attributes"]
+        y = torch.zeros(count, attributes).to(z) if attributes else None
+        self.w_mean.copy_(self.map(z, y).mean(dim=0))
+
+
+class ProjectedDiscriminator(ModelMixin, ConfigMixin):
+    """Small discriminators on frozen, randomly mixed features (Sauer et al. 2021, arXiv:2111.01007, section 3).
+
+    Random 1x1 convolutions mix channels, random 3x3 ones carry coarse maps into finer ones; neither is trained.
+    Three things differ from the paper, and without them faces became one (docs/decisions.md): group norm instead of
+    batch norm, the deviation of the batch as a feature, and one more head that looks at the pixels themselves.
+
+    Args:
+        feature_channels, feature_sizes: channels and side of the maps given to forward, finest first.
+        widths: channels of each map after mixing.
+    """
+
+    @register_to_config
+    def __init__(
+        self,
+        resolution: int = 64,
+        feature_channels: Sequence[int] = (24, 40, 112, 320),
+        feature_sizes: Sequence[int] = (24, 12, 6, 3),
+        widths: Sequence[int] = (48, 64, 128, 256),
+        head_width: int = 128,
+    ):
+        super().__init__()
+        self.mix = nn.ModuleList(nn.Conv2d(a, b, 1, bias=False) for a, b in zip(feature_channels, widths))
+        self.merge = nn.ModuleList(nn.Conv2d(b, a, 3, padding=1, bias=False) for a, b in zip(widths, widths[1:]))
+        for conv in [*self.mix, *self.merge]:
+            assert isinstance(conv, nn.Conv2d)
+            nn.init.kaiming_normal_(conv.weight, nonlinearity="linear")
+            conv.requires_grad_(False)
+        self.heads = nn.ModuleList()
+        self.ends = nn.ModuleList()
+        for width, size in [(48, resolution // 4), *zip(widths, feature_sizes, strict=True)]:
+            layers: list[nn.Module] = []
+            while size > 4:
+                conv = nn.Conv2d(width, head_width, 4, stride=2, padding=1, bias=False)
+                layers += [spectral_norm(conv), nn.GroupNorm(8, head_width), nn.LeakyReLU(0.2)]
+                width, size = head_width, size // 2
+            if not layers:
+                layers += [spectral_norm(nn.Conv2d(width, head_width, 1)), nn.LeakyReLU(0.2)]
+                width = head_width
+            self.heads.append(nn.Sequential(*layers))
+            self.ends.append(spectral_norm(nn.Conv2d(width + 1, 1, size)))
+
+    def forward(self, images: Tensor, maps: Sequence[Tensor]) -> Tensor:
+        """Pictures (B, 3, H, W) and their feature maps, finest first -> logits (B, 1 + maps)."""
+        mixed = [mix(x) for mix, x in zip(self.mix, maps, strict=True)]
+        for i in range(len(mixed) - 2, -1, -1):
+            coarse = F.interpolate(self.merge[i](mixed[i + 1]), size=mixed[i].shape[2:], mode="nearest")
+            mixed[i] = (mixed[i] + coarse) * math.sqrt(0.5)
+        inputs = [F.pixel_unshuffle(images, 4), *mixed]
+        heads = zip(self.heads, self.ends, inputs, strict=True)
+        return torch.cat([end(with_deviation(head(x))).flatten(1) for head, end, x in heads], dim=1).float()
+
+
+def with_deviation(x: Tensor, group: int = 4) -> Tensor:
+    """(B, C, H, W) -> (B, C + 1, H, W): how much neighbours in the batch, in groups, differ (Karras et al. 2018, 3).
+
+    It shows a discriminator what no single picture can: that all fakes are alike.
+    """
+    group = math.gcd(len(x), group)
+    grouped = x.float().view(-1, group, *x.shape[1:])
+    deviation = (grouped.var(dim=1, unbiased=False) + 1e-8).sqrt().mean(dim=(1, 2, 3))  # (B / group,)
+    deviation = deviation.repeat_interleave(group).view(-1, 1, 1, 1).to(x.dtype)
+    return torch.cat([x, deviation.expand(-1, 1, *x.shape[2:])], dim=1)
+
+
+class ResidualBlock(nn.Module):
+    """Two 3x3 convolutions and a 1x1 shortcut, halving the resolution by average pooling."""
+
+    def __init__(self, in_channels: int, out_channels: int, spectral: bool):
+        super().__init__()
+        self.conv1 = _conv(in_channels, in_channels, 3, spectral)
+        self.conv2 = _conv(in_channels, out_channels, 3, spectral)
+        self.skip = _conv(in_channels, out_channels, 1, spectral)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = F.leaky_relu(self.conv1(x), 0.2)
+        y = F.leaky_relu(self.conv2(F.avg_pool2d(y, 2)), 0.2)
+        return (y + self.skip(F.avg_pool2d(x, 2))) * math.sqrt(0.5)
+
+
+def _conv(in_channels: int, out_channels: int, kernel: int, spectral: bool) -> nn.Module:
+    conv = nn.Conv2d(in_channels, out_channels, kernel, padding=kernel // 2)
+    nn.init.kaiming_normal_(conv.weight, 0.2)
+    nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
+    return spectral_norm(conv) if spectral else conv
+
+
+class ResidualDiscriminator(ModelMixin, ConfigMixin):
+    """A plain residual discriminator on pixels, with a minibatch standard deviation (Karras et al. 2018).
+
+    Args:
+        resolution: of the pictures. Half of it, less one halving for each of channels[1:], must come to 4.
+        channels: from half the resolution down to 4x4; None picks 64 ... 256.
+        spectral: spectral norm on every layer, for training without R1.
+    """
+
+    @register_to_config
+    def __init__(self, resolution: int = 64, channels: Sequence[int] | None = None, spectral: bool = False):
+        super().__init__()
+        if channels is None:
+            channels = [min(64 * 2**i, 256) for i in range(int(math.log2(resolution)) - 2)]
+        if resolution != 4 * 2 ** len(channels):
+            raise ValueError(f"resolution {resolution}: expected {4 * 2 ** len(channels)} for channels {channels}")
+        self.stem = _conv(12, channels[0], 3, spectral)
+        self.blocks = nn.Sequential(*[ResidualBlock(a, b, spectral) for a, b in zip(channels, channels[1:])])
+        self.last = _conv(channels[-1] + 1, channels[-1], 3, spectral)
+        self.out = _conv(channels[-1] * 16, 1, 1, spectral)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, 3, H, W) in [-1, 1] -> logits (B, 1)."""
+        x = F.leaky_relu(self.stem(F.pixel_unshuffle(images, 2)), 0.2)
+        x = self.blocks(x)
+        x = F.leaky_relu(self.last(with_deviation(x)), 0.2)
+        return self.out(x.flatten(1)[:, :, None, None]).flatten(1).float()

@@ -1,0 +1,123 @@
+"""The anime plugin: its built-in data, networks, pipeline, training and tasks."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from gan_zoo.plugins.anime.drawn import draw_character
+from gan_zoo.plugins.anime.networks import AnimeGenerator, ResidualDiscriminator
+from gan_zoo.plugins.anime.pipeline import AnimePipeline
+from gan_zoo.plugins.anime.plugin import Anime, Faces, Settings, nearest_training_pictures
+
+TINY = {"resolution": 32, "latent_dim": 16, "channels": (32, 16, 16, 8)}
+
+
+@pytest.fixture(scope="module")
+def pipeline() -> AnimePipeline:
+    torch.manual_seed(0)
+    generator = AnimeGenerator(**TINY)
+    with torch.no_grad():
+        generator(torch.randn(64, 16))  # batch norm has seen something
+    generator.eval().measure_mean()
+    return AnimePipeline(generator)
+
+
+def test_the_same_seed_draws_the_same_character_at_every_size():
+    small, large = draw_character(3, 32), draw_character(3, 128)
+    assert small.size == (32, 32)
+    assert large.mode == "RGB"
+    assert np.array_equal(np.array(draw_character(3, 32)), np.array(small))
+    assert not np.array_equal(np.array(draw_character(4, 32)), np.array(small))
+    difference = np.abs(np.array(large.resize((32, 32))).astype(float) - np.array(small)).mean()
+    assert difference < 12  # the same picture but for resampling
+
+
+def test_a_face_depends_on_its_seed_alone(pipeline):
+    many = pipeline(range(20))
+    assert many.shape == (20, 3, 32, 32)
+    assert many.abs().max() <= 1
+    for seed in (0, 15, 16, 19):  # on both sides of a batch's border
+        torch.testing.assert_close(pipeline([seed])[0], many[seed], rtol=0, atol=1 / 255)
+    assert (many[0] - many[1]).abs().mean() > 0.003
+
+
+def test_truncation_goes_from_the_mean_face_to_full_variety(pipeline):
+    spread = [pipeline(range(8), truncation=t).std(0).mean().item() for t in (0.0, 0.5, 1.0)]
+    assert spread[0] == pytest.approx(0, abs=1e-6)
+    assert spread[0] < spread[1] < spread[2]
+
+
+def test_interpolation_starts_and_ends_at_the_faces_of_its_seeds(pipeline):
+    film = Anime().interpolate(pipeline, seed_a=5, seed_b=9, frames=6, truncation=0.7)
+    assert len(film.frames) == 10  # there, and back without repeating the ends
+    ends = [np.array(film.frames[i]).astype(int) for i in (0, 5)]
+    faces = Anime().generate_task(pipeline, seed=5, count=5, truncation=0.7)
+    for end, face in zip(ends, (faces[0], faces[4]), strict=True):
+        assert np.abs(end - np.array(face)).max() <= 1
+    steps = [
+        np.abs(np.array(a).astype(int) - np.array(b)).mean()
+        for a, b in zip(film.frames, film.frames[1:6], strict=False)
+    ]
+    assert max(steps) < 0.7 * np.abs(ends[0] - ends[1]).mean()  # no jump
+
+
+def test_seeds_wrap_at_the_largest_one(pipeline):
+    faces = Anime().generate_task(pipeline, seed=2**32 - 1, count=2, truncation=1.0)
+    first = Anime().generate_task(pipeline, seed=0, count=1, truncation=1.0)
+    assert np.abs(np.array(faces[1]).astype(int) - np.array(first[0])).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: AnimeGenerator(resolution=100), "resolution 100: expected 64"),
+        (lambda: AnimeGenerator(**TINY).map(torch.zeros(2, 3)), r"z of shape \(2, 3\): expected \(B, 16\)"),
+        (lambda: AnimeGenerator(**TINY, attributes=2).map(torch.zeros(2, 16)), "expected 2 attributes"),
+        (lambda: ResidualDiscriminator(64, (8, 8)), "resolution 64: expected 16"),
+        (lambda: Settings(discriminator="patch"), "expected projected or residual, got 'patch'"),
+        (lambda: Settings(resolution=32), "resolution 32 does not fit 5 channel widths, which end at 64 px"),
+        (lambda: Settings(loss="wasserstein"), "unknown adversarial loss 'wasserstein'"),
+    ],
+)
+def test_bad_settings_say_what_was_expected(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+@pytest.mark.parametrize("attributes", [0, 3])
+def test_the_generator_grows_to_other_sizes_and_takes_attributes(attributes):
+    generator = AnimeGenerator(128, 16, (16, 16, 8, 8, 8, 4), attributes).eval()
+    y = torch.eye(3)[:2] if attributes else None
+    assert generator(torch.randn(2, 16), y=y).shape == (2, 3, 128, 128)
+
+
+@pytest.mark.parametrize("discriminator", ["projected", "residual"])
+def test_both_configurations_train_on_the_built_in_data(tmp_path, discriminator):
+    loss = {"projected": "hinge", "residual": "logistic"}[discriminator]
+    plugin = Anime(Settings(**TINY, discriminator=discriminator, loss=loss, feature_size=32, r1_every=2, drawn=40))
+    weights = plugin.train(
+        out=tmp_path / "run", steps=3, batch_size=4, evaluate_count=0, sample_every=0, log_every=1, trackers=""
+    )
+    lines = (tmp_path / "run" / "log.jsonl").read_text()
+    assert ("d/r1" in lines) == (discriminator == "residual")
+    assert "Open" in (weights / "README.md").read_text()
+    assert len(plugin.infer("generate", preset=str(weights), count=3)) == 3
+
+
+def test_a_copied_training_picture_is_noticed():
+    pictures = torch.randint(0, 256, (40, 3, 32, 32), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    faces = Faces(pictures[:10], pictures[10:], seed=0, flip=False)
+    honest = nearest_training_pictures(pictures[:5], faces).scores
+    copied = nearest_training_pictures(torch.cat([pictures[:4], pictures[20:21].flip(3)]), faces).scores
+    assert copied["nearest_training_min"] < 0.01 < 0.5 * honest["nearest_training_min"]
+
+
+def test_flips_and_rows_follow_the_sample_numbers_alone():
+    pictures = torch.arange(10, dtype=torch.uint8).view(10, 1, 1, 1).expand(10, 3, 4, 4)
+    faces = Faces(pictures, pictures, seed=1, flip=True)
+    whole = faces.batch(range(12))["image"]
+    parts = [faces.batch(range(5))["image"], faces.batch(range(5, 12))["image"]]
+    torch.testing.assert_close(torch.cat(parts), whole)
+    assert len(whole[:10, 0, 0, 0].unique()) == 10  # an epoch shows each picture once

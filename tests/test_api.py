@@ -1,0 +1,269 @@
+"""The API as callers meet it: gradio_client against a real server, for every task of every plugin there is.
+
+The names and parameters are a promise. After a wanted change: GAN_ZOO_UPDATE_SNAPSHOT=1 pytest tests/test_api.py
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import httpx
+import numpy as np
+import page_server
+import pytest
+import torch
+from gradio_client import Client, handle_file
+from gradio_client.exceptions import AppError
+from PIL import Image
+
+from gan_zoo import registry, ui
+from gan_zoo.plugin import Task, Text
+
+SNAPSHOT = Path(__file__).with_name("api_snapshot.json")
+PLUGINS = registry.discover().plugins
+TASKS = [(plugin.slug, task) for plugin in PLUGINS.values() for task in plugin.tasks().values()]
+SEEDED = [(slug, task) for slug, task in TASKS if {"seed", "count"} <= {p.name for p in task.parameters}]
+
+
+def endpoint(value: Any) -> str:
+    return f"/{value[0]}_{value[1].name}" if isinstance(value, tuple) else str(value)
+
+
+@pytest.fixture(scope="module")
+def client() -> Client:
+    return Client(page_server.serve(), verbose=False)
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    pixels = np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "photo.png")
+    return tmp_path / "photo.png"
+
+
+def pictures(gallery: list[dict[str, Any]]) -> list[np.ndarray]:
+    return [np.asarray(Image.open(item["image"])).astype(int) for item in gallery]
+
+
+def refused(client: Client, api_name: str, **arguments: Any) -> str:
+    with pytest.raises(AppError) as caught:
+        client.predict(api_name=api_name, **arguments)
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+# -- the promise ------------------------------------------------------------------------------------------------------
+
+
+def test_names_and_parameters_are_as_promised(client: Client) -> None:
+    found = client.view_api(return_format="dict", print_info=False)
+    assert isinstance(found, dict)
+    assert found["unnamed_endpoints"] == {}
+    promise = {}
+    for name, info in found["named_endpoints"].items():
+        if not name.startswith("/mirror_"):
+            defaults = {
+                p["parameter_name"]: p["parameter_default"] if p["parameter_has_default"] else "(required)"
+                for p in info["parameters"]
+            }
+            promise[name] = {"parameters": defaults, "returns": [r["component"] for r in info["returns"]]}
+    if os.environ.get("GAN_ZOO_UPDATE_SNAPSHOT"):
+        SNAPSHOT.write_text(json.dumps(promise, indent=2) + "\n", encoding="utf-8")
+    assert promise == json.loads(SNAPSHOT.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("case", TASKS, ids=endpoint)
+def test_endpoint_has_the_task_s_arguments(client: Client, case: tuple[str, Task]) -> None:
+    slug, task = case
+    info: Any = client.view_api(return_format="dict", print_info=False)
+    parameters = {p["parameter_name"]: p for p in info["named_endpoints"][f"/{slug}_{task.name}"]["parameters"]}
+    assert list(parameters) == [*(p.name for p in task.parameters), "preset"]
+    for p in task.parameters:
+        assert parameters[p.name]["parameter_has_default"] == (not p.required)
+        if not p.required:
+            assert parameters[p.name]["parameter_default"] == p.default
+    default = PLUGINS[slug].default_preset
+    assert parameters["preset"]["parameter_default"] == (default.name if default else None)
+
+
+def test_mcp_tells_what_the_tools_do(client: Client) -> None:
+    schema = httpx.get(f"{client.src}gradio_api/mcp/schema").json()
+    tools = {tool["name"]: tool for tool in schema}
+    endpoints = client.view_api(return_format="dict", print_info=False)["named_endpoints"]  # pyright: ignore
+    assert {f"/{name}" for name in tools} == set(endpoints)
+    assert "Left becomes right" in tools["mirror_flip"]["description"]
+    assert "Words" in tools["mirror_echo"]["inputSchema"]["properties"]["words"]["description"]
+
+
+# -- use --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("case", SEEDED, ids=endpoint)
+def test_same_seed_same_pictures_whatever_the_count(client: Client, case: tuple[str, Task]) -> None:
+    name = f"/{case[0]}_{case[1].name}"
+    two = pictures(client.predict(seed=7, count=2, api_name=name))
+    three = pictures(client.predict(seed=7, count=3, api_name=name))
+    shifted = pictures(client.predict(seed=8, count=1, api_name=name))
+    assert [len(two), len(three), len(shifted)] == [2, 3, 1]
+    for a, b in zip(two, three, strict=False):
+        assert np.abs(a - b).max() <= 1
+    assert np.abs(three[1] - shifted[0]).max() <= 1
+    assert np.abs(three[0] - three[1]).max() > 1
+
+
+@pytest.mark.parametrize(
+    "case", [case for case in TASKS if not any(p.required for p in case[1].parameters)], ids=endpoint
+)
+def test_defaults_work(client: Client, case: tuple[str, Task]) -> None:
+    assert client.predict(api_name=f"/{case[0]}_{case[1].name}")
+
+
+def test_every_kind_of_argument_and_result(client: Client, photo: Path) -> None:
+    original = Image.open(photo)
+    picture = handle_file(str(photo))
+    flipped = client.predict(image=picture, axis="y", api_name="/mirror_flip")
+    assert flipped.endswith(".png")
+    assert np.array_equal(np.asarray(Image.open(flipped)), np.asarray(original)[::-1])
+    negative = client.predict(image=picture, negative=True, strength=1, api_name="/mirror_flip")
+    assert np.array_equal(np.asarray(Image.open(negative)), 255 - np.asarray(original)[:, ::-1])
+    assert client.predict(words="¿qué?", api_name="/mirror_echo") == "¿qué?"
+    film = client.predict(api_name="/mirror_fade")
+    assert b"ftyp" in Path(film).read_bytes()[:16]
+
+
+def test_uploads_arrive_untouched(client: Client, tmp_path: Path) -> None:
+    Image.new("RGBA", (8, 5), (1, 2, 3, 4)).save(tmp_path / "clear.png")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (8, 5)).save(tmp_path / "turned.jpg", exif=exif)
+    measure = [
+        client.predict(image=handle_file(str(tmp_path / name)), api_name="/mirror_measure")
+        for name in ("clear.png", "turned.jpg")
+    ]
+    assert measure == [{"size": [8, 5], "mode": "RGBA"}, {"size": [5, 8], "mode": "RGB"}]
+
+
+# -- refusals ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"count": 0}, "count: expected a whole number from 1 to 4, got 0"),
+        ({"count": 5}, "count: expected a whole number from 1 to 4, got 5"),
+        ({"count": 1e9}, "count: expected a whole number from 1 to 4, got 1000000000"),
+        ({"count": 2.5}, "count: expected a whole number from 1 to 4, got 2.5"),
+        ({"count": None}, "count: expected a whole number from 1 to 4, got None"),
+        ({"count": [2]}, "count: expected a whole number from 1 to 4, got [2]"),
+        ({"count": True}, "count: expected a whole number from 1 to 4, got True"),
+        ({"seed": -1}, "seed: expected a whole number from 0 to 4294967295, got -1"),
+        ({"seed": "x"}, "seed: expected a whole number from 0 to 4294967295, got 'x'"),
+        ({"preset": "gold"}, "mirror has no preset 'gold'; there are: lost, glass"),
+        ({"preset": "../glass"}, "mirror has no preset '../glass'; there are: lost, glass"),
+        ({"preset": "lost"}, "no weights of mirror/lost in weights/mirror/lost"),
+    ],
+    ids=str,
+)
+def test_bad_values_are_refused_with_what_was_expected(client: Client, arguments: dict[str, Any], message: str) -> None:
+    assert message in refused(client, "/mirror_noise", **arguments)
+
+
+@pytest.mark.parametrize("case", SEEDED, ids=endpoint)
+def test_every_plugin_refuses_too_many(client: Client, case: tuple[str, Task]) -> None:
+    name = f"/{case[0]}_{case[1].name}"
+    assert "count: expected a whole number from 1 to" in refused(client, name, count=10**9)
+    assert "seed: expected a whole number from 0 to 4294967295, got -1" in refused(client, name, seed=-1)
+    assert "has no preset 'gold'" in refused(client, name, preset="gold")
+
+
+def test_other_arguments_are_refused(client: Client, photo: Path) -> None:
+    picture = handle_file(str(photo))
+    assert "axis: 'z' is not one of x, y" in refused(client, "/mirror_flip", image=picture, axis="z")
+    assert "negative: expected true or false, got 'no'" in refused(client, "/mirror_flip", image=picture, negative="no")
+    assert "strength: expected a number from 0 to 1, got 2" in refused(
+        client, "/mirror_flip", image=picture, strength=2
+    )
+
+
+def test_what_is_no_upload_is_refused(client: Client, tmp_path: Path) -> None:
+    (tmp_path / "notes.png").write_text("not a picture")
+    notes = handle_file(str(tmp_path / "notes.png"))
+    assert "notes.png: not a picture; expected a picture" in refused(client, "/mirror_measure", image=notes)
+    assert "image: expected a picture file, got None" in refused(client, "/mirror_measure", image=None)
+    for path in (__file__, "/etc/hostname"):
+        assert "expected a picture" in refused(client, "/mirror_measure", image=path)
+        assert "expected a picture" in refused(client, "/mirror_measure", image={"path": path})
+    assert "expected a picture" in refused(client, "/mirror_measure", image=3)
+    for url in ("http://127.0.0.1:9/a.png", "https://example.org/a.png"):
+        address = {"path": url, "meta": {"_type": "gradio.FileData"}}
+        assert "expected an uploaded file, not an address" in refused(client, "/mirror_measure", image=address)
+
+
+def test_files_of_the_server_are_not_read(client: Client) -> None:
+    secret = {"path": __file__, "meta": {"_type": "gradio.FileData"}}
+    with pytest.raises(AppError):
+        client.predict(image=secret, api_name="/mirror_measure")
+    assert httpx.get(f"{client.src}gradio_api/file={Path(__file__).resolve()}").status_code in (403, 404)
+
+
+def test_uploads_are_bounded(client: Client) -> None:
+    large = {"files": ("large.png", bytes(21_000_000))}
+    assert httpx.post(f"{client.src}gradio_api/upload", files=large, timeout=60).status_code == 413
+
+
+def test_failures_tell_nothing_of_the_server(client: Client) -> None:
+    message = refused(client, "/mirror_crash", words="x")
+    assert "went wrong" in message
+    assert "secret" not in message
+
+
+def test_queue_cannot_be_skipped(client: Client) -> None:
+    answer = httpx.post(f"{client.src}gradio_api/api/mirror_echo", json={"data": ["hello", "glass"]})
+    assert answer.status_code in (401, 404)
+
+
+# -- bounds of time ---------------------------------------------------------------------------------------------------
+
+
+def test_calls_are_stopped_when_their_time_is_over(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ui, "CALL_SECONDS", 0.2)
+    assert "stopped after 0.2 seconds" in refused(client, "/mirror_brood", words="x")
+
+
+def test_time_limit_is_for_its_own_thread_and_ends() -> None:
+    layer = torch.nn.Linear(2, 2)
+    with ui.time_limit(-1):
+        with pytest.raises(ui.TooLong):
+            layer(torch.zeros(1, 2))
+        other = threading.Thread(target=layer, args=(torch.zeros(1, 2),))
+        failed: list[Any] = []
+        threading.excepthook, before = failed.append, threading.excepthook
+        other.start()
+        other.join()
+        threading.excepthook = before
+        assert not failed
+    layer(torch.zeros(1, 2))
+
+
+# -- words ------------------------------------------------------------------------------------------------------------
+
+
+def test_words_are_said_in_both_languages() -> None:
+    words = ui.Words()
+    with gr.Blocks():
+        box = words.make(gr.Dropdown, label=Text("Colour", "Color"), choices=[(Text("red", "rojo"), "r")], value="r")
+        words.make(gr.Textbox, label="same")
+    assert box.choices == [("red", "r")]
+    assert words.components() == [box]
+    assert '"choices": [["rojo", "r"]]' in words.script("null")
+
+
+def test_two_pages_in_one_process_do_not_share_words() -> None:
+    assert ui.both(Text("a < b", "a > b")).count("<span") == 2
+    assert "a &lt; b" in ui.both(Text("a < b", "a > b"))

@@ -1,0 +1,214 @@
+"""The page in a real browser: Chromium, driven by Playwright, against the real server.
+
+Without Chromium these tests are skipped; with GAN_ZOO_REQUIRE_BROWSER=1 its absence is a failure.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import numpy as np
+import page_server
+import pytest
+from PIL import Image
+
+from gan_zoo import registry
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+         "--disable-component-update", "--disable-sync"]  # fmt: skip
+SECONDS = 30_000  # generous: the machine may be busy
+
+if CHROMIUM is None and not os.environ.get("GAN_ZOO_REQUIRE_BROWSER"):
+    pytest.skip("Chromium is not installed: the page is not tested in a browser", allow_module_level=True)
+
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    assert CHROMIUM is not None, "GAN_ZOO_REQUIRE_BROWSER is set, and there is no Chromium"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        yield browser
+        browser.close()
+
+
+class Visit:
+    """A page with what it asked for and what it complained of."""
+
+    def __init__(self, browser: Browser, query: str = "", locale: str = "en-US", width: int = 1200, dark: bool = False):
+        self.context = browser.new_context(
+            locale=locale, viewport={"width": width, "height": 900}, color_scheme="dark" if dark else "light"
+        )
+        self.page: Page = self.context.new_page()
+        self.page.set_default_timeout(SECONDS)
+        self.hosts: set[str] = set()
+        self.errors: list[str] = []
+        self.page.on("request", lambda request: self.hosts.add(urlsplit(request.url).netloc))
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.goto(page_server.serve() + query)
+        self.page.locator(".zoo-run").first.wait_for(state="attached")
+
+    def close(self) -> None:
+        assert self.hosts - {""} == {urlsplit(page_server.serve()).netloc}, "the page asked another host"
+        assert self.errors == []
+        self.context.close()
+
+    def results(self) -> Locator:
+        return self.page.locator(".zoo-result img:visible")
+
+    def drawn(self, picture: Locator) -> np.ndarray:
+        """The pixels of a picture as the browser shows it."""
+        expect(picture).to_be_visible(timeout=SECONDS)
+        self.page.wait_for_function("image => image.complete && image.naturalWidth > 0", arg=picture.element_handle())
+        return np.asarray(Image.open(BytesIO(picture.screenshot())).convert("RGB")).astype(int)
+
+
+@pytest.fixture
+def visits(browser: Browser) -> Iterator[list[Visit]]:
+    opened: list[Visit] = []
+    yield opened
+    for visit in opened:
+        visit.close()
+
+
+def test_first_look_and_generate(browser: Browser, visits: list[Visit]) -> None:
+    """Pictures are there before anyone asks; a new seed gives new ones, and nothing that was typed is lost."""
+    visits.append(visit := Visit(browser, "?tab=mirror"))
+    page = visit.page
+    page.get_by_role("tab", name="Noise").click()
+    before = visit.drawn(visit.results().first)
+    assert before.std() > 20, "a picture of noise is not one colour"
+    source = visit.results().first.get_attribute("src")
+    page.get_by_label("Seed").locator("visible=true").fill("12345")
+    page.locator(".zoo-run:visible").click()
+    expect(visit.results().first).not_to_have_attribute("src", source or "", timeout=SECONDS)
+    assert np.abs(visit.drawn(visit.results().first) - before).max() > 20
+    expect(page.get_by_label("Seed").locator("visible=true")).to_have_value("12345")
+
+
+@pytest.mark.parametrize("slug", list(registry.discover().plugins))
+def test_every_plugin_shows_pictures_at_once(browser: Browser, visits: list[Visit], slug: str) -> None:
+    plugin = registry.get(slug)
+    first = next(iter(plugin.tasks().values()))
+    visits.append(visit := Visit(browser, f"?tab={slug}"))
+    expect(visit.page.get_by_role("heading", name=plugin.title.en)).to_be_visible(timeout=SECONDS)
+    expect(visit.page.get_by_text(plugin.presets[0].data.en[:40])).to_be_visible(timeout=SECONDS)
+    if any(parameter.required for parameter in first.parameters):
+        return
+    assert visit.drawn(visit.results().first).std() > 1
+    source = visit.results().first.get_attribute("src")
+    visit.page.get_by_role("button", name="Random").locator("visible=true").first.click()
+    visit.page.locator(".zoo-run:visible").click()
+    expect(visit.results().first).not_to_have_attribute("src", source or "", timeout=SECONDS)
+    assert visit.drawn(visit.results().first).std() > 1
+
+
+def test_film_plays(browser: Browser, visits: list[Visit]) -> None:
+    visits.append(visit := Visit(browser, "?tab=mirror"))
+    visit.page.get_by_role("tab", name="Fade").click()
+    film = visit.page.locator("video:visible").first
+    film.wait_for()
+    visit.page.wait_for_function("film => film.videoWidth > 0 && film.currentTime > 0", arg=film.element_handle())
+
+
+def test_spanish_is_whole_and_switching_loses_nothing(browser: Browser, visits: list[Visit]) -> None:
+    visits.append(visit := Visit(browser, "?tab=mirror"))
+    page = visit.page
+    expect(page.get_by_text("Drop a picture here")).to_be_visible(timeout=SECONDS)
+    page.get_by_role("tab", name="Noise").click()
+    page.get_by_label("Seed").locator("visible=true").fill("77")
+    english = page.locator("body").inner_text()
+    assert "Shows what it is <shown>." in english
+    page.get_by_role("button", name="Español").click()
+    expect(page.get_by_label("Semilla").locator("visible=true")).to_have_value("77", timeout=SECONDS)
+    expect(page.get_by_role("button", name="Generar").locator("visible=true")).to_be_visible()
+    spanish = page.locator("body").inner_text()
+    same = {line for line in english.splitlines() if line.strip()} & set(spanish.splitlines())
+    names = {"GAN Zoo", "English", "Español", "◐", "↗", page_server.BROKEN.name, *map(str, range(1000)), "↺"}
+    names |= {t for p in registry.discover().plugins.values() for t in p.title if p.title.en == p.title.es}
+    assert {line for line in same if not re.fullmatch(r"[\d.,\s]*", line)} <= names
+    assert "Imágenes de vidrio." in spanish
+    assert page.evaluate("document.documentElement.lang") == "es"
+    assert "lang=es" in page.url
+    page.get_by_role("tab", name="Flip").click()
+    expect(page.get_by_text("Suelta aquí una imagen")).to_be_visible(timeout=SECONDS)
+    page.reload()
+    expect(page.get_by_role("button", name="Generar").locator("visible=true")).to_be_visible(timeout=SECONDS)
+
+
+def test_the_browser_s_language_is_obeyed(browser: Browser, visits: list[Visit]) -> None:
+    visits.append(visit := Visit(browser, locale="es-MX"))
+    expect(visit.page.get_by_text("Redes generativas")).to_be_visible(timeout=SECONDS)
+    expect(visit.page.get_by_text("Generative adversarial networks")).to_be_hidden()
+    visits.append(visit := Visit(browser, locale="fr-FR"))
+    expect(visit.page.get_by_text("Generative adversarial networks")).to_be_visible(timeout=SECONDS)
+
+
+def test_a_broken_plugin_s_tab_says_why(browser: Browser, visits: list[Visit]) -> None:
+    visits.append(visit := Visit(browser))
+    visit.page.get_by_role("tab", name=page_server.BROKEN.name).click()
+    expect(visit.page.get_by_text(page_server.BROKEN.reason)).to_be_visible(timeout=SECONDS)
+
+
+def test_presets_tell_licence_and_data_and_missing_weights_what_to_do(browser: Browser, visits: list[Visit]) -> None:
+    visits.append(visit := Visit(browser, "?tab=mirror"))
+    page = visit.page
+    page.get_by_role("tab", name="Echo").click()
+    page.get_by_label("Words").locator("visible=true").fill("typed with care")
+    expect(page.get_by_text("Pictures of glass.")).to_be_visible(timeout=SECONDS)
+    page.get_by_label("Trained model").locator("visible=true").click()
+    page.get_by_role("option", name="Lost").click()
+    expect(page.get_by_text("Pictures of smoke.")).to_be_visible(timeout=SECONDS)
+    expect(page.get_by_text("research only").locator("visible=true").first).to_be_visible()
+    page.locator(".zoo-run:visible").click()
+    expect(page.get_by_text("no weights of mirror/lost")).to_be_visible(timeout=SECONDS)
+    expect(page.get_by_label("Words").locator("visible=true")).to_have_value("typed with care")
+
+
+def test_upload(browser: Browser, visits: list[Visit], tmp_path: Path) -> None:
+    Image.new("RGB", (40, 30), "red").save(tmp_path / "red.png")
+    (tmp_path / "words.png").write_text("not a picture")
+    visits.append(visit := Visit(browser, "?tab=mirror"))
+    page = visit.page
+    page.get_by_role("tab", name="Flip").click()
+    page.locator("input[type=file]").first.set_input_files(tmp_path / "red.png")
+    page.get_by_role("button", name="Remove").or_(page.get_by_label("Clear")).first.wait_for(state="attached")
+    page.locator(".zoo-run:visible").click()
+    assert (visit.drawn(visit.results().first)[15, 15] == [255, 0, 0]).all()
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_nothing_overflows_and_text_can_be_read(browser: Browser, visits: list[Visit], dark: bool) -> None:
+    visits.append(visit := Visit(browser, "?tab=mirror", width=390, dark=dark))
+    visit.page.get_by_role("heading", name="Mirror").wait_for()
+    assert visit.page.evaluate("document.documentElement.scrollWidth") <= 390
+    colours = visit.page.evaluate(
+        """() => [document.querySelector('.zoo-about h2'), document.body]
+            .map((element, i) => getComputedStyle(element)[i ? 'backgroundColor' : 'color'])"""
+    )
+    ink, paper = [np.mean([int(c) for c in re.findall(r"\d+", colour)[:3]]) for colour in colours]
+    assert (ink > 150 > 80 > paper) if dark else (ink < 80 < 200 < paper)
+
+
+def test_the_api_page_opens(browser: Browser, visits: list[Visit]) -> None:
+    visits.append(visit := Visit(browser, "?lang=es"))
+    visit.page.get_by_role("link", name="Usar por API").click()
+    expect(visit.page.get_by_text("mirror_flip").first).to_be_visible(timeout=SECONDS)
+
+
+def test_theme_switch(browser: Browser, visits: list[Visit]) -> None:
+    visits.append(visit := Visit(browser))
+    assert not visit.page.evaluate("document.body.classList.contains('dark')")
+    visit.page.locator("#zoo-theme").click()
+    visit.page.wait_for_function("document.body.classList.contains('dark')")
+    visit.page.reload()
+    visit.page.locator(".zoo-run").first.wait_for(state="attached")
+    visit.page.wait_for_function("document.body.classList.contains('dark')")
