@@ -231,7 +231,8 @@ def load(
     for name, value in index.items():
         if name in classes and value != [None, None]:
             arguments[name] = _load_network(folder, manifest, name, classes[name], value)
-            arguments[name].to(device=device, dtype=dtype or torch.float32).eval()
+            # nn.Module's own `to`: diffusers' warns at every change of dtype, of networks without float32 parts too
+            torch.nn.Module.to(arguments[name], device=device, dtype=dtype or torch.float32).eval()
         elif name in parameters:
             arguments[name] = None if value == [None, None] else value
         elif not name.startswith("_"):
@@ -398,7 +399,11 @@ def resolve(
     if weights_dir is not None:
         raise WeightsError(f"no weights of {plugin}/{preset} in {weights_dir}")
     if repo_id is None:
-        raise WeightsError(f"no weights of {plugin}/{preset} in {folder}, and the preset names no Hub repository")
+        raise WeightsError(
+            f"no weights of {plugin}/{preset} in {folder}: train some (`python -m train {plugin} --out runs/{preset}`) "
+            f"and copy runs/{preset}/weights there, or fetch some (`python -m gan_zoo pull REPO_ID --out {folder}`), or "
+            f"set GAN_ZOO_WEIGHTS to a folder that holds {plugin}/{preset}"
+        )
     return _cached(repo_id, revision) or pull(repo_id, revision=revision)
 
 

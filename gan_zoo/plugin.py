@@ -6,6 +6,7 @@ A plugin is one folder with a class derived from `Plugin`. It fills in
     train           networks, data, generate, discriminator_loss, generator_loss, sample, pipeline, evaluate
     load            preset -> DiffusionPipeline holding the generators
     infer           one method per task, marked with @task
+    tab             where the standard one will not do
 
 and gets a trainer, weights on the Hub, a tab, API endpoints, command line flags and tests for it.
 This module imports nothing of gan_zoo: everything else may import it.
@@ -307,6 +308,44 @@ class Evaluation(NamedTuple):
     pictures: dict[str, Image.Image] = {}
 
 
+# ---------------------------------------------------------------------------------------------------------------------
+# The page: what a plugin that draws its own tab can place in it
+
+
+class Panel(NamedTuple):
+    """The Gradio components of a task: its arguments and its results by name, and the button between them."""
+
+    inputs: dict[str, Any]
+    button: Any
+    outputs: dict[str, Any]
+
+
+class Page(Protocol):
+    """A plugin's tab while it is drawn, inside the context of its `gr.Tab`."""
+
+    preset: Any  # the picker's component; its value is the preset's name. None before header()
+
+    def header(self) -> None:
+        """Title, summary, paper, and the picker of trained models with licence and data."""
+        ...
+
+    def panel(self, name: str) -> Panel:
+        """A task's arguments, its button and its results, joined by the endpoint `/<slug>_<task>`; once a task."""
+        ...
+
+    def standard(self) -> None:
+        """The tab of a plugin that draws none: the header, and a panel for each task."""
+        ...
+
+    def make(self, component: Callable[..., Any], **properties: Any) -> Any:
+        """A Gradio component whose properties may be Texts, which follow the language switch."""
+        ...
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# A plugin
+
+
 class Plugin(ABC):
     """Base class of all GANs of the zoo. `settings` are its hyperparameters, a frozen dataclass `Settings`."""
 
@@ -371,6 +410,17 @@ class Plugin(ABC):
     def load(self, preset: str | None = None, **options: Any) -> DiffusionPipeline:
         """The pipeline of a preset, of a weights folder, or of the default preset."""
 
+    def ready(self, preset: str | None = None) -> DiffusionPipeline:
+        """The pipeline of a preset (name, or path of a weights folder), loaded once and kept; on a GPU if there is one.
+
+        Raises ValueError for an unknown preset, and what `load` raises.
+        """
+        with self._loading:
+            key = self.preset(preset).name if preset is None else preset
+            if key not in self._pipelines:
+                self._pipelines[key] = self.load(key, device="cuda" if torch.cuda.is_available() else "cpu")
+            return self._pipelines[key]
+
     @property
     def default_preset(self) -> Preset | None:
         """The first open preset, else the first."""
@@ -407,10 +457,16 @@ class Plugin(ABC):
         if name not in tasks:
             raise ValueError(f"{self.slug} has no task {name!r}; there are: {', '.join(tasks)}")
         checked = tasks[name].check(arguments, bounds)
-        with self._loading:
-            if bounds == "page" or preset is None:
-                preset = self.preset(preset).name  # a stranger may not name folders of this machine
-            key = preset
-            if key not in self._pipelines:
-                self._pipelines[key] = self.load(key)
-        return tasks[name].function(self, self._pipelines[key], **checked)
+        if bounds == "page":
+            preset = self.preset(preset).name  # a stranger may not name folders of this machine
+        return tasks[name].function(self, self.ready(preset), **checked)
+
+    # -- the page ----------------------------------------------------------------------------------------------------
+
+    def tab(self, page: Page) -> None:
+        """Draws the plugin's tab, once, when the page is built; override it where the standard tab will not do.
+
+        What it adds itself (a brush, a viewer) should be an adaptor in front of a task's plain arguments, filling the
+        `inputs` of its panel. Tasks that it places with no `page.panel` keep their endpoints all the same.
+        """
+        page.standard()

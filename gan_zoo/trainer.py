@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import Accelerator
-from accelerate.utils import DistributedDataParallelKwargs, DistributedType
+from accelerate.utils import DistributedDataParallelKwargs
 from PIL import Image
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -314,6 +314,12 @@ class Trainer:
             if data
             else Preset(self.run_folder.name, text, "open", text, licence_id="cc0-1.0")
         )
+        for name in ("FSDP", "DEEPSPEED", "MEGATRON_LM"):  # as `accelerate launch` asks for them
+            if os.environ.get(f"ACCELERATE_USE_{name}", "false").lower() == "true":
+                raise ValueError(
+                    f"{name} is not supported: it shards the parameters of two networks that freeze each other in "
+                    "turn; use plain data parallelism (torchrun, or accelerate launch --multi_gpu)"
+                )
         trackers: list[Any] = [name for name in config.trackers.split(",") if name]
         self.accelerator = Accelerator(
             mixed_precision="no",  # autocast is entered once per half, below: Accelerate's casts every output to fp32
@@ -321,15 +327,6 @@ class Trainer:
             project_dir=str(self.run_folder),
             kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)],
         )
-        if self.accelerator.distributed_type not in (
-            DistributedType.NO,
-            DistributedType.MULTI_CPU,
-            DistributedType.MULTI_GPU,
-        ):
-            raise ValueError(
-                f"{self.accelerator.distributed_type.value} is not supported: two networks that freeze each other in "
-                "turn cannot be sharded by it; use plain data parallelism (torchrun or accelerate launch --multi_gpu)"
-            )
         if not resume and (self.run_folder / "run.json").exists():
             raise ValueError(f"{self.run_folder} already holds a run: go on with --resume, or choose another --out")
         self.device = self.accelerator.device

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
 from gan_zoo.plugins.anime.drawn import draw_character
-from gan_zoo.plugins.anime.networks import AnimeGenerator, ResidualDiscriminator
+from gan_zoo.plugins.anime.networks import AnimeGenerator, ResidualDiscriminator, doubled_conv
 from gan_zoo.plugins.anime.pipeline import AnimePipeline
 from gan_zoo.plugins.anime.plugin import Anime, Faces, Settings, nearest_training_pictures
 
@@ -84,6 +85,13 @@ def test_seeds_wrap_at_the_largest_one(pipeline):
 def test_bad_settings_say_what_was_expected(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize("size", [4, 8, 10])
+def test_doubling_and_convolving_at_once_is_the_same(size):
+    x, weight = torch.randn(2, 5, size, size), torch.randn(4, 5, 3, 3)
+    plain = F.conv2d(F.interpolate(x, scale_factor=2, mode="nearest"), weight, padding=1)
+    torch.testing.assert_close(doubled_conv(x, weight), plain, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("attributes", [0, 3])

@@ -27,10 +27,23 @@ class UpBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, in, H, W) -> (B, out, 2H, 2W)."""
-        x = F.interpolate(x, scale_factor=2, mode="nearest")
-        for conv, norm in zip(self.convs, self.norms, strict=True):
-            x = F.leaky_relu(norm(conv(x)), 0.2)
+        for i, (conv, norm) in enumerate(zip(self.convs, self.norms, strict=True)):
+            x = conv(x) if i else doubled_conv(x, conv.weight)
+            x = F.leaky_relu(norm(x), 0.2)
         return x
+
+
+def doubled_conv(x: Tensor, weight: Tensor) -> Tensor:
+    """Nearest-neighbour doubling, then a 3x3 convolution: (B, in, H, W), (out, in, 3, 3) -> (B, out, 2H, 2W).
+
+    The two together are one transposed 4x4 convolution of stride 2, with 4 multiplications a pixel instead of 9: twice
+    as fast from 8x8 up.
+    """
+    if x.shape[-1] < 8:
+        return F.conv2d(F.interpolate(x, scale_factor=2, mode="nearest"), weight, padding=1)
+    padded = F.pad(weight, (1, 1, 1, 1))  # doubling is a 2x2 kernel of ones: convolve the two kernels
+    kernel = padded[:, :, 1:, 1:] + padded[:, :, 1:, :-1] + padded[:, :, :-1, 1:] + padded[:, :, :-1, :-1]
+    return F.conv_transpose2d(x, kernel.flip(2, 3).transpose(0, 1), stride=2, padding=1)
 
 
 class Excitation(nn.Module):
@@ -180,8 +193,9 @@ def with_deviation(x: Tensor, group: int = 4) -> Tensor:
     It shows a discriminator what no single picture can: that all fakes are alike.
     """
     group = math.gcd(len(x), group)
-    grouped = x.float().view(-1, group, *x.shape[1:])
-    deviation = (grouped.var(dim=1, unbiased=False) + 1e-8).sqrt().mean(dim=(1, 2, 3))  # (B / group,)
+    grouped = x.float().reshape(-1, group, *x.shape[1:])
+    centred = grouped - grouped.mean(dim=1, keepdim=True)
+    deviation = (centred.square().mean(dim=1) + 1e-8).sqrt().mean(dim=(1, 2, 3))  # (B / group,)
     deviation = deviation.repeat_interleave(group).view(-1, 1, 1, 1).to(x.dtype)
     return torch.cat([x, deviation.expand(-1, 1, *x.shape[2:])], dim=1)
 

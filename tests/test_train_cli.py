@@ -1,0 +1,68 @@
+"""`python -m train`: flags, recipes, resuming, errors."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from gan_zoo import registry
+from gan_zoo.trainer import TrainConfig
+from train.__main__ import RECIPES, main, read_recipe
+
+SMALL = ["--resolution", "16", "--channels", "8,8,8", "--latent-dim", "8", "--discriminator", "residual"]
+SHORT = ["--steps", "2", "--batch-size", "4", "--evaluate-count", "0", "--drawn", "20", "--trackers", ""]
+
+
+def test_flags_are_stronger_than_the_run_which_is_stronger_than_the_recipe(tmp_path):
+    recipe = tmp_path / "tiny.toml"
+    recipe.write_text(
+        'plugin = "anime"\n[train]\nsteps = 50\nbatch_size = 4\nevaluate_count = 0\ntrackers = ""\nseed = 3\n'
+        '[settings]\nresolution = 16\nchannels = [8, 8, 8]\nlatent_dim = 8\ndiscriminator = "residual"\ndrawn = 20\n'
+    )
+    out = tmp_path / "run"
+    assert main(["anime", "--recipe", str(recipe), "--out", str(out), "--steps", "2", "--loss", "logistic"]) == 0
+    run = json.loads((out / "run.json").read_text())
+    assert (run["config"]["steps"], run["config"]["seed"], run["settings"]["loss"]) == (2, 3, "logistic")
+    assert run["settings"]["channels"] == [8, 8, 8]
+    assert main(["anime", "--out", str(out), "--resume", "--steps", "4"]) == 0
+    run = json.loads((out / "run.json").read_text())
+    assert (run["config"]["steps"], run["config"]["seed"], run["settings"]["loss"]) == (4, 3, "logistic")
+    assert (out / "weights" / "generator" / "diffusion_pytorch_model.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nothing"], "'nothing'"),
+        (["anime", "--recipe", "nothing"], "no recipe 'nothing'; there are: anime-faces-64"),
+        (["anime", "--out", "nowhere", "--resume"], "nothing to resume: nowhere holds no run"),
+        (["anime", "--discriminator", "patch"], "expected projected or residual, got 'patch'"),
+        (["anime", "--steps", "0"], "steps: expected at least 1, got 0"),
+        (["anime", "--data", "missing/folder/x"], "missing/folder/x"),
+    ],
+)
+def test_bad_input_is_one_line(arguments, message, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert message in error
+    assert len(error.strip().splitlines()) == 1
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_second_run_in_the_same_folder_is_refused(tmp_path, capsys):
+    out = str(tmp_path / "run")
+    assert main(["anime", *SMALL, *SHORT, "--out", out]) == 0
+    assert main(["anime", *SMALL, *SHORT, "--out", out]) == 2
+    assert "already holds a run" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("path", sorted(RECIPES.glob("*.toml")), ids=lambda path: path.stem)
+def test_every_recipe_fits_its_plugin(path):
+    recipe = read_recipe(str(path))
+    plugin = registry.get(recipe["plugin"])
+    TrainConfig(**recipe["train"])
+    plugin.Settings(**{k: tuple(v) if isinstance(v, list) else v for k, v in recipe["settings"].items()})
+    assert plugin.preset(recipe["preset"]).name == path.stem
