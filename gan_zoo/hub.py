@@ -400,9 +400,9 @@ def resolve(
         raise WeightsError(f"no weights of {plugin}/{preset} in {weights_dir}")
     if repo_id is None:
         raise WeightsError(
-            f"no weights of {plugin}/{preset} in {folder}: train some (`python -m train {plugin} --out runs/{preset}`) "
-            f"and copy runs/{preset}/weights there, or fetch some (`python -m gan_zoo pull REPO_ID --out {folder}`), or "
-            f"set GAN_ZOO_WEIGHTS to a folder that holds {plugin}/{preset}"
+            f"no weights of {plugin}/{preset} in {folder}: train them (`python -m train {plugin} --out runs/{preset}`) "
+            f"and copy runs/{preset}/weights there, or fetch them (`python -m gan_zoo pull REPO_ID --out {folder}`), "
+            f"or set GAN_ZOO_WEIGHTS to a folder that holds {plugin}/{preset}"
         )
     return _cached(repo_id, revision) or pull(repo_id, revision=revision)
 

@@ -284,52 +284,39 @@ def ssim(a: Tensor, b: Tensor, mask: Tensor | None = None) -> Tensor:
 # All of it
 
 
+PROTOCOL = (
+    "KID (EfficientNet-Lite2) x1000: mean of 50 subsets of min(500, n); precision and recall: k = 3, same features, "
+    "equal numbers; sliced Wasserstein x1000 on Laplacian patches. The floor is one half of the real pictures against "
+    "the other."
+)
+
+
 def score_images(
-    fake: Pictures,
-    real: Pictures,
-    judge: Judge | None = None,
-    *,
-    seed: int = 0,
-    floor: bool = True,
-    real_features: Tensor | None = None,
-) -> dict[str, Any]:
-    """The report on generated pictures: plain numbers, ready for JSON.
+    fake: Tensor, real: Tensor, fake_features: Tensor, real_features: Tensor, *, seed: int = 0
+) -> dict[str, float]:
+    """The scores of generated pictures against real ones, measured by PROTOCOL.
 
-    fake, real: uint8 (N, 3, H, W) or PIL pictures, all of one size. `real_features`: judge(real), to save its time
-    when the same real pictures serve again and again. Keys: kid_x1000, precision, recall, sliced_wasserstein (mean
-    over levels, x1000), sliced_wasserstein_levels, count_fake, count_real, count_precision_recall (the number drawn
-    from each), protocol, and `floor`: the same scores of one half of the real pictures against the other.
+    fake (M, 3, H, W), real (N, 3, H, W): uint8; the features are a Judge's, (M, D) and (N, D). Raises ValueError
+    where pictures and features do not match in number.
     """
-    fake, real = _stack(fake), _stack(real)
-    judge = judge or Judge()
-    fake_features = judge(fake)
-    real_features = judge(real) if real_features is None else real_features
-    if len(real_features) != len(real):
-        raise ValueError(f"{len(real_features)} real_features for {len(real)} real pictures: expected one each")
-    scores = _scores(fake, real, fake_features, real_features, seed)
-    if floor and len(real) >= 8:
-        order = torch.randperm(len(real), generator=torch.Generator().manual_seed(seed))
-        a, b = order.chunk(2)
-        scores["floor"] = _scores(real[a], real[b], real_features[a], real_features[b], seed)
-    scores["protocol"] = (
-        "KID (EfficientNet-Lite2) x1000, 50 subsets of min(500, n); precision and recall k = 3, same features; "
-        "sliced Wasserstein x1000 on Laplacian patches"
-    )
-    return scores
-
-
-def _scores(fake: Tensor, real: Tensor, fake_features: Tensor, real_features: Tensor, seed: int) -> dict[str, Any]:
+    for name, pictures, features in (("fake", fake, fake_features), ("real", real, real_features)):
+        if len(pictures) != len(features):
+            raise ValueError(f"{len(features)} {name} features for {len(pictures)} {name} pictures: expected one each")
     generator = torch.Generator().manual_seed(seed)
     n = min(len(fake), len(real))  # precision and recall need equal counts
     precision, recall = precision_recall(_some(real_features, n, generator), _some(fake_features, n, generator))
-    levels = sliced_wasserstein(real, fake, seed)
+    a, b = torch.randperm(len(real), generator=generator).chunk(2)
     return {
         "kid_x1000": 1000 * kid(fake_features, real_features, seed=seed),
+        "kid_x1000_floor": 1000 * kid(real_features[a], real_features[b], seed=seed),
         "precision": precision,
         "recall": recall,
-        "sliced_wasserstein": sum(levels.values()) / len(levels),
-        "sliced_wasserstein_levels": {str(side): value for side, value in levels.items()},
+        "sliced_wasserstein": _mean(sliced_wasserstein(real, fake, seed)),
+        "sliced_wasserstein_floor": _mean(sliced_wasserstein(real[a], real[b], seed)),
         "count_fake": len(fake),
         "count_real": len(real),
-        "count_precision_recall": n,
     }
+
+
+def _mean(levels: dict[int, float]) -> float:
+    return sum(levels.values()) / len(levels)

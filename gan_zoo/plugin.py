@@ -404,6 +404,11 @@ class Plugin(ABC):
         """Scores of `count` pictures against data kept apart; `self.score` among them. None by default."""
         return Evaluation({})
 
+    @property
+    def feature_networks(self) -> str:
+        """Frozen pretrained networks that training looks through, and what those were trained on; for the card."""
+        return ""
+
     # -- load --------------------------------------------------------------------------------------------------------
 
     @abstractmethod

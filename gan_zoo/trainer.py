@@ -712,6 +712,8 @@ class Trainer:
             steps=progress.updates,
             images_seen=progress.images,
             hours=progress.hours,
+            hardware=self._hardware(),
+            feature_networks=self.plugin.feature_networks,
             parameters={name: sum(p.numel() for p in net.parameters()) for name, net in self.nets.items()},
             scores=evaluation.scores,
             protocol=evaluation.protocol,
@@ -725,6 +727,10 @@ class Trainer:
             card=hub.model_card(card),
             images=dict(zip(names, pictures.values(), strict=True)),
         )
+
+    def _hardware(self) -> str:
+        name = torch.cuda.get_device_name() if self.device.type == "cuda" else f"{torch.get_num_threads()} CPU threads"
+        return f"{self.processes} x {name}, {'bfloat16' if self.bf16 else 'float32'}"
 
     # -- checkpoints -------------------------------------------------------------------------------------------------
 

@@ -4,11 +4,11 @@ Nothing here knows a plugin by name. A task's arguments become components by the
 `/<slug>_<task>`, and page, API and MCP go through `Plugin.infer(bounds="page")`, so all three refuse the same things
 with the same words.
 
-What strangers can send is bounded: numbers by `Arg.maximum`, files by `images.MAX_BYTES` and `images.MAX_PIXELS`, calls
-by the queue's length, the time of a call by `time_limit`; uploads and results are deleted after an hour.
+What strangers can send is bounded: numbers by `Arg.maximum`, files by `images.MAX_BYTES` and `images.MAX_PIXELS`,
+requests and the uploads of an hour by `BodyLimit`, calls by the queue's length, the time of a call by `time_limit`;
+uploads and results are deleted after an hour.
 
-A plugin may draw its own tab: a method `tab(self, page: Page)` is called inside the tab, adds what it likes, and places
-the standard pieces with `page.header()` and `page.panel(task)`. Tasks it does not place keep their endpoints.
+A plugin draws its tab by `Plugin.tab`, which is handed a `Page`. Tasks it does not place keep their endpoints.
 """
 
 from __future__ import annotations
@@ -19,9 +19,11 @@ import inspect
 import json
 import logging
 import os
+import re
 import tempfile
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
@@ -38,12 +40,16 @@ from gradio import processing_utils, utils
 from gradio.data_classes import ImageData
 from PIL import Image
 from pydantic import ValidationError
+from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartException
+from starlette.middleware import Middleware
 
 from gan_zoo import hub, images, registry
-from gan_zoo.plugin import Film, ImageFile, Parameter, Plugin, Preset, Task, Text
+from gan_zoo.plugin import Film, ImageFile, Panel, Parameter, Plugin, Preset, Task, Text
 
 if TYPE_CHECKING:
     from gradio.blocks import Block
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +57,9 @@ CALL_SECONDS = 60  # of computing, for one call
 QUEUE_LENGTH = 32
 AT_ONCE = max(1, (os.cpu_count() or 1) // 2)  # calls per plugin: one on two cores, since PyTorch uses both
 KEEP_SECONDS = 3600  # uploads and results
+SWEEP_SECONDS = 600  # between two looks for those older than that
+MAX_REQUEST = 4_000_000  # bytes of a request that uploads nothing
+MAX_UPLOADS = 2_000_000_000  # bytes on disk: of all uploads that are not yet deleted
 LANGUAGES = {"en": "English", "es": "Español"}
 ASSETS = Path(__file__).parent / "assets"
 
@@ -147,9 +156,12 @@ def _check_time(_module: Any, _inputs: Any) -> None:
         raise TooLong
 
 
+SPACES = importlib.util.find_spec("spaces") is not None  # the package that Hugging Face Spaces install
+
+
 def on_gpu(function: Callable[..., Any]) -> Callable[..., Any]:
     """The function as ZeroGPU Spaces want it: decorated where the package `spaces` is, unchanged elsewhere."""
-    if importlib.util.find_spec("spaces") is None:
+    if not SPACES:
         return function
     import spaces  # pyright: ignore[reportMissingImports]
 
@@ -158,28 +170,55 @@ def on_gpu(function: Callable[..., Any]) -> Callable[..., Any]:
 
 @on_gpu
 def infer(slug: str, task: str, preset: str | None, arguments: dict[str, Any]) -> Any:
-    """Runs a task for a stranger. Takes names, not objects: on ZeroGPU the arguments go to another process."""
-    with time_limit(CALL_SECONDS):
-        return _plugins[slug].infer(task, preset, bounds="page", **arguments)
+    """Runs a task for a stranger. Whatever fails becomes a gr.Error of one line.
+
+    On ZeroGPU this runs in another process, once a call: so it takes names, not objects, and raises nothing but
+    gr.Error, the only one whose text comes back from there.
+    """
+    try:
+        with time_limit(CALL_SECONDS):
+            return _plugins[slug].infer(task, preset, bounds="page", **arguments)
+    except ValueError as error:  # ImageError and WeightsError among them: they say what to do
+        raise gr.Error(_without_paths(str(error)), duration=20, print_exception=False) from error
+    except TooLong:
+        raise gr.Error(f"stopped after {CALL_SECONDS} seconds: ask for less", print_exception=False) from None
+    except Exception as error:
+        log.exception("%s.%s failed", slug, task)
+        raise gr.Error("something went wrong on the server; its log has the details", print_exception=False) from error
 
 
 _plugins: dict[str, Plugin] = {}  # those of the page, by slug
 
 
+def load_on_gpu(plugin: Plugin) -> None:
+    """Loads all presets of a plugin at once where a Space has a GPU.
+
+    ZeroGPU wants models on "cuda" before the page opens: what a call loads is lost with the call's process. Elsewhere
+    models wait for their first call.
+    """
+    if not (SPACES and torch.cuda.is_available()):
+        return
+    for preset in plugin.presets:
+        try:
+            plugin.ready(preset.name)
+        except Exception as error:  # one preset must not take the others down; who asks for it is told why
+            log.warning("%s/%s is not loaded: %s", plugin.slug, preset.name, error)
+
+
+def _without_paths(line: str) -> str:
+    """A message for strangers, who need not know where on this machine things are: `weights/...`, or a bare name."""
+    if (root := hub.weights_root()).is_absolute():
+        line = line.replace(str(root), "weights")
+    return re.sub(r"(?<![\w/:.~-])(?:/[\w.@+~-]+)+/(?=[\w.@+-])", "", line)
+
+
 def answer(plugin: Plugin, task: Task, preset: str | None, arguments: dict[str, Any]) -> Any:
-    """The result of a call as Gradio's components take it. Whatever fails becomes a gr.Error of one line."""
-    try:
-        result = infer(plugin.slug, task.name, preset, arguments)
-        fields = list(result) if len(task.outputs) > 1 else [result]
-        shown = [_as_shown(value) for value in fields]
-    except ValueError as error:  # ImageError and WeightsError among them: they say what to do
-        message = str(error).replace(str(hub.weights_root()), "weights")  # strangers need not know where things are
-        raise gr.Error(message, duration=15, print_exception=False) from error
-    except TooLong:
-        raise gr.Error(f"stopped after {CALL_SECONDS} seconds: ask for less", print_exception=False) from None
-    except Exception as error:
-        log.exception("%s.%s failed", plugin.slug, task.name)
-        raise gr.Error("something went wrong on the server; its log has the details", print_exception=False) from error
+    """The result of a call as Gradio's components take it. Raises gr.Error."""
+    return _as_outputs(task, infer(plugin.slug, task.name, preset, arguments))
+
+
+def _as_outputs(task: Task, result: Any) -> Any:
+    shown = [_as_shown(value) for value in (result if len(task.outputs) > 1 else [result])]
     return shown if len(shown) > 1 else shown[0]
 
 
@@ -189,6 +228,51 @@ def _as_shown(value: Any) -> Any:
     with tempfile.TemporaryDirectory() as folder:
         path = images.save_film(value, Path(folder) / "film.mp4")
         return processing_utils.save_file_to_cache(path, utils.get_upload_folder())
+
+
+class BodyLimit:
+    """Bounds the bodies of requests: MAX_REQUEST bytes each, and for uploads MAX_UPLOADS bytes in all.
+
+    Gradio bounds each file (`max_file_size`), but takes a thousand of them in one request, and keeps what came of an
+    upload that is broken off. MultiPartException makes it delete the files of the request and answer with the text.
+    """
+
+    def __init__(self, app: ASGIApp):
+        self.app = app
+        self.kept: deque[tuple[float, int]] = deque()  # when, and how many bytes
+        self.volume = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] == "GET":
+            return await self.app(scope, receive, send)
+        upload = scope["path"].endswith("/upload")
+        size, complete = 0, False
+
+        async def bounded() -> Message:
+            nonlocal size, complete
+            message = await receive()
+            if complete:
+                return message
+            if message["type"] == "http.disconnect" and upload:
+                raise MultiPartException("the upload was broken off")
+            complete = not message.get("more_body", False)
+            size += (came := len(message.get("body", b"")))
+            if upload:
+                self._keep(came)
+            elif size > MAX_REQUEST:
+                raise HTTPException(413, f"expected at most {MAX_REQUEST:,} bytes; upload files first")
+            return message
+
+        return await self.app(scope, bounded, send)
+
+    def _keep(self, size: int) -> None:
+        now = time.monotonic()
+        while self.kept and self.kept[0][0] < now - KEEP_SECONDS - SWEEP_SECONDS:
+            self.volume -= self.kept.popleft()[1]
+        if self.volume + size > MAX_UPLOADS:
+            raise MultiPartException("the maximum allowed size of all uploads of an hour is reached: try again later")
+        self.kept.append((now, size))
+        self.volume += size
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -301,10 +385,11 @@ LICENCES = {"open": Text("open", "abierto"), "research": Text("research only", "
 
 
 class Page:
-    """What a plugin's tab is made of; handed to `Plugin.tab` where a plugin draws its own."""
+    """A plugin's tab while it is drawn: what `plugin.Page` promises to `Plugin.tab`."""
 
     def __init__(self, plugin: Plugin, words: Words):
         self.plugin = plugin
+        self.make = words.make
         self.words = words
         self.tasks = plugin.tasks()
         self.placed: list[str] = []
@@ -331,7 +416,6 @@ class Page:
                     self.panel(name)
 
     def header(self) -> None:
-        """Title, summary, paper, and the picker of trained models with licence and data."""
         plugin = self.plugin
         paper = f'<a href="{html.escape(plugin.paper)}" target="_blank" rel="noopener">{both(PAPER)} ↗</a>'
         with gr.Row(equal_height=False, elem_classes="zoo-about"):
@@ -355,8 +439,11 @@ class Page:
         script = f"(name) => ({json.dumps(about, ensure_ascii=False)})[name] ?? ''"
         self.preset.change(None, self.preset, shown, js=script)
 
-    def panel(self, name: str) -> None:
-        """A task's arguments, its button and its results, joined by the endpoint `/<slug>_<task>`."""
+    def panel(self, name: str) -> Panel:
+        if name in self.placed:
+            raise ValueError(f"{self.plugin.slug}: the panel of {name!r} is placed twice")
+        if self.preset is None:
+            raise ValueError(f"{self.plugin.slug}: place header() before the panel of {name!r}")
         task = self.tasks[name]
         self.placed.append(name)
         with gr.Row(equal_height=False, elem_classes="zoo-panel"):
@@ -365,18 +452,20 @@ class Page:
                 inputs = {parameter.name: self._argument(parameter) for parameter in task.parameters}
                 button = self.words.make(gr.Button, value=RUN, variant="primary", elem_classes="zoo-run")
             with gr.Column(scale=3, min_width=280):
-                outputs = [output_component(self.words, *output) for output in task.outputs.items()]
-        run = _endpoint(self.plugin, task)
-        button.click(
-            run,
+                notice = gr.HTML(visible=False, padding=False, elem_classes="zoo-notice")
+                outputs = {name: output_component(self.words, name, kind) for name, kind in task.outputs.items()}
+        click = button.click(
+            _endpoint(self.plugin, task),
             inputs_kwargs={**inputs, "preset": self.preset},
-            outputs=outputs,
+            outputs=list(outputs.values()),
             api_name=f"{self.plugin.slug}_{name}",
             concurrency_limit=AT_ONCE,
             concurrency_id=self.plugin.slug,
         )
         if not any(parameter.required for parameter in task.parameters):
-            self.first_looks.append((_first_look(self.plugin, task), outputs))
+            self.first_looks.append((_first_look(self.plugin, task), [notice, *outputs.values()]))
+            click.success(None, None, notice, js="() => ({__type__: 'update', visible: false})")
+        return Panel(inputs, button, outputs)
 
     def _argument(self, parameter: Parameter) -> Any:
         if parameter.arg.component != "Number" or parameter.type is not int or parameter.arg.maximum is None:
@@ -412,23 +501,35 @@ def _endpoint(plugin: Plugin, task: Task) -> Callable[..., Any]:
     return run
 
 
+NO_LOOK = Text("Nothing to show yet", "Aún no hay nada que mostrar")
+
+
 def _first_look(plugin: Plugin, task: Task) -> Callable[[], Any]:
-    """What a panel shows before anyone asks: the task with its defaults, computed for the first visitor and kept."""
+    """What a panel shows before anyone asks: the task with its defaults, computed for the first visitor and kept.
+
+    Where that fails, the panel's notice says why.
+    """
     kept: list[Any] = []
     lock = threading.Lock()
 
-    def look() -> Any:
+    def look() -> list[Any]:
         with lock:
             if not kept:
                 try:
                     kept.append(infer(plugin.slug, task.name, None, {}))
-                except Exception as error:  # the panel stays empty; who asks is told why
-                    log.warning("no first look of %s.%s: %s", plugin.slug, task.name, error)
-                    return [gr.skip()] * len(task.outputs) if len(task.outputs) > 1 else gr.skip()
-        shown = [_as_shown(value) for value in (kept[0] if len(task.outputs) > 1 else kept)]
-        return shown if len(shown) > 1 else shown[0]
+                except gr.Error as error:
+                    log.warning("no first look of %s.%s: %s", plugin.slug, task.name, error.message)
+                    return [gr.HTML(_notice(error.message), visible=True), *[gr.skip()] * len(task.outputs)]
+        shown = _as_outputs(task, kept[0])
+        return [gr.skip(), *(shown if len(task.outputs) > 1 else [shown])]
 
     return look
+
+
+def _notice(line: str) -> str:
+    """The line as HTML, `commands` set as code."""
+    code = re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(line, quote=False))
+    return f"<h3>{both(NO_LOOK)}</h3><p>{code}</p>"
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -453,7 +554,7 @@ def build(zoo: registry.Registry | None = None) -> gr.Blocks:
     zoo = registry.discover() if zoo is None else zoo
     words = Words()
     pages = []
-    with gr.Blocks(title="GAN Zoo", analytics_enabled=False, delete_cache=(600, KEEP_SECONDS)) as page:
+    with gr.Blocks(title="GAN Zoo", analytics_enabled=False, delete_cache=(SWEEP_SECONDS, KEEP_SECONDS)) as page:
         with gr.Row(equal_height=True, elem_classes="zoo-header"):
             gr.HTML(f"{_asset('logo.svg')}<div><h1>GAN Zoo</h1>{both(LEAD, 'p')}</div>", padding=False)
             with gr.Row(elem_classes="zoo-switches"):
@@ -498,12 +599,9 @@ def build(zoo: registry.Registry | None = None) -> gr.Blocks:
 
 def _plugin_tab(plugin: Plugin, words: Words) -> Page:
     _plugins[plugin.slug] = plugin
+    load_on_gpu(plugin)
     page = Page(plugin, words)
-    draw = getattr(plugin, "tab", None)
-    if draw is None:
-        page.standard()
-    else:
-        draw(page)
+    plugin.tab(page)
     page.complete()
     return page
 
@@ -515,7 +613,9 @@ def launch_settings() -> dict[str, Any]:
         # Not as `css`: Gradio puts a prefix before each selector, which breaks those that begin with html or body.
         "head": f"<style>{_asset('page.css')}</style><script>{_asset('page.js')}</script>",
         "footer_links": ["api"],
+        "favicon_path": str(ASSETS / "favicon.svg"),
         "max_file_size": images.MAX_BYTES,
+        "app_kwargs": {"middleware": [Middleware(BodyLimit)]},
         "mcp_server": importlib.util.find_spec("mcp") is not None,
         "share": False,
         "run_history": False,

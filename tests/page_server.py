@@ -1,7 +1,7 @@
 """A real server of the page on loopback, for the tests of the API and in the browser.
 
 It shows every plugin there is, with untrained weights; a plugin with an argument of each type, which fails in each way;
-and one that cannot be imported.
+one that draws its own tab; and one that cannot be imported.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
+import gradio as gr
 import numpy as np
 import torch
 from PIL import Image, ImageOps
 
 from gan_zoo import hub, images, registry
-from gan_zoo.plugin import Arg, Film, ImageFile, Plugin, Preset, Seed, Text, task
+from gan_zoo.plugin import Arg, Film, ImageFile, Page, Plugin, Preset, Seed, Text, task
 
 BROKEN = registry.Broken("rings", "No module named 'rings_gan'")
 
@@ -46,7 +47,7 @@ class Mirror(Plugin):
     train = networks = data = generate = discriminator_loss = generator_loss = sample = pipeline = None  # pyright: ignore
 
     def load(self, preset: str | None = None, **options: Any) -> Any:
-        return Weights() if preset == "glass" else hub.resolve("mirror", str(preset))
+        return Weights() if preset == "glass" else hub.resolve(self.slug, str(preset))
 
     @task(text("Flip"), text("Left becomes right."))
     def flip(
@@ -115,9 +116,29 @@ def save_untrained(root: Path) -> None:
             hub.save(plugin.pipeline(nets), folder, plugin=plugin.slug, preset=preset.name, card="# -")
 
 
+class Shutter(Mirror):
+    """Draws its own tab: one panel, behind an adaptor; its other tasks are placed nowhere."""
+
+    slug: ClassVar[str] = "shutter"
+    title: ClassVar[Text] = Text("Shutter", "Persiana")
+
+    def tab(self, page: Page) -> None:
+        page.header()
+        with gr.Row():
+            loud = page.make(gr.Button, value=text("Louder"))
+        panel = page.panel("echo")
+        loud.click(lambda words: words.upper(), panel.inputs["words"], panel.inputs["words"], api_visibility="private")
+
+
 @cache
 def serve() -> str:
     """The address of the server, started once and left to the end of the process."""
+    return f"http://127.0.0.1:{blocks().server_port}/"
+
+
+@cache
+def blocks() -> gr.Blocks:
+    """The page that is served."""
     from gan_zoo import ui
 
     root = Path(tempfile.mkdtemp(prefix="gan-zoo-page-"))
@@ -125,9 +146,10 @@ def serve() -> str:
     os.environ["GRADIO_TEMP_DIR"] = str(root / "cache")
     save_untrained(root / "weights")
     found = registry.discover()
-    zoo = registry.Registry({**found.plugins, "mirror": Mirror({})}, [*found.broken, BROKEN])
+    plugins = {**found.plugins, "mirror": Mirror({}), "shutter": Shutter({})}
+    zoo = registry.Registry(plugins, [*found.broken, BROKEN])
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    ui.launch(zoo, host="127.0.0.1", port=port, prevent_thread_lock=True, quiet=True)
-    return f"http://127.0.0.1:{port}/"
+    app, _, _ = ui.launch(zoo, host="127.0.0.1", port=port, prevent_thread_lock=True, quiet=True)
+    return app.get_blocks()

@@ -7,9 +7,13 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import gradio as gr
 import httpx
@@ -17,8 +21,10 @@ import numpy as np
 import page_server
 import pytest
 import torch
+from gradio.route_utils import delete_files_created_by_app
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
+from gradio_client.utils import QueueError
 from PIL import Image
 
 from gan_zoo import registry, ui
@@ -67,7 +73,7 @@ def test_names_and_parameters_are_as_promised(client: Client) -> None:
     assert found["unnamed_endpoints"] == {}
     promise = {}
     for name, info in found["named_endpoints"].items():
-        if not name.startswith("/mirror_"):
+        if not name.startswith(("/mirror_", "/shutter_")):
             defaults = {
                 p["parameter_name"]: p["parameter_default"] if p["parameter_has_default"] else "(required)"
                 for p in info["parameters"]
@@ -182,6 +188,50 @@ def test_every_plugin_refuses_too_many(client: Client, case: tuple[str, Task]) -
     assert "has no preset 'gold'" in refused(client, name, preset="gold")
 
 
+def test_missing_weights_say_what_to_do_and_not_where_they_would_be(client: Client) -> None:
+    message = refused(client, "/mirror_noise", preset="lost")
+    for way in (
+        "`python -m train mirror --out",
+        "`python -m gan_zoo pull REPO_ID --out weights/mirror/lost`",
+        "GAN_ZOO_",
+    ):
+        assert way in message
+    assert os.environ["GAN_ZOO_WEIGHTS"] not in message
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("/srv/zoo/w/a/b/gan_zoo.json is damaged", "weights/a/b/gan_zoo.json is damaged"),
+        ("no weights in /home/ana/.cache/hub/models--x/gan_zoo.json, x", "no weights in gan_zoo.json, x"),
+        ("ana/faces: https://hub.example/ana/faces/x cannot be reached", None),
+        ("axis: 'z' is not one of x/y, /anime_generate", None),
+    ],
+)
+def test_messages_hold_no_path_of_the_server(line: str, told: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GAN_ZOO_WEIGHTS", "/srv/zoo/w")
+    assert ui._without_paths(line) == (told or line)
+
+
+def test_a_tab_of_its_own_keeps_all_endpoints(client: Client) -> None:
+    found = client.view_api(return_format="dict", print_info=False)["named_endpoints"]  # pyright: ignore
+    names = {name.removeprefix("/shutter_") for name in found if name.startswith("/shutter_")}
+    assert names == set(page_server.Shutter.tasks())
+    assert client.predict(words="hush", api_name="/shutter_echo") == "hush"
+    assert len(client.predict(api_name="/shutter_noise")) == 2
+
+
+def test_a_panel_is_placed_once() -> None:
+    with gr.Blocks():
+        page = ui.Page(page_server.Mirror({}), ui.Words())
+        with pytest.raises(ValueError, match="place header"):
+            page.panel("echo")
+        page.header()
+        page.panel("echo")
+        with pytest.raises(ValueError, match="placed twice"):
+            page.panel("echo")
+
+
 def test_other_arguments_are_refused(client: Client, photo: Path) -> None:
     picture = handle_file(str(photo))
     assert "axis: 'z' is not one of x, y" in refused(client, "/mirror_flip", image=picture, axis="z")
@@ -210,11 +260,6 @@ def test_files_of_the_server_are_not_read(client: Client) -> None:
     with pytest.raises(AppError):
         client.predict(image=secret, api_name="/mirror_measure")
     assert httpx.get(f"{client.src}gradio_api/file={Path(__file__).resolve()}").status_code in (403, 404)
-
-
-def test_uploads_are_bounded(client: Client) -> None:
-    large = {"files": ("large.png", bytes(21_000_000))}
-    assert httpx.post(f"{client.src}gradio_api/upload", files=large, timeout=60).status_code == 413
 
 
 def test_failures_tell_nothing_of_the_server(client: Client) -> None:
@@ -249,6 +294,96 @@ def test_time_limit_is_for_its_own_thread_and_ends() -> None:
         threading.excepthook = before
         assert not failed
     layer(torch.zeros(1, 2))
+
+
+# -- bounds of space --------------------------------------------------------------------------------------------------
+
+
+def upload(client: Client, *sizes: int) -> httpx.Response:
+    files = [("files", (f"{i}.png", os.urandom(16) + bytes(size - 16))) for i, size in enumerate(sizes)]
+    return httpx.post(f"{client.src}gradio_api/upload", files=files, timeout=60)
+
+
+def cached() -> set[Path]:
+    return {path for path in Path(os.environ["GRADIO_TEMP_DIR"]).rglob("*") if path.is_file()}
+
+
+def test_a_file_is_bounded(client: Client) -> None:
+    before = cached()
+    answer = upload(client, 21_000_000)
+    assert answer.status_code == 413
+    assert "20000000 bytes" in answer.text
+    assert cached() == before
+
+
+def test_all_uploads_together_are_bounded(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However they are cut into files and requests; what was refused leaves nothing on the disk."""
+    monkeypatch.setattr(ui, "MAX_UPLOADS", 3_000_000)
+    monkeypatch.setattr(ui, "KEEP_SECONDS", -ui.SWEEP_SECONDS)  # what came before counts no more
+    time.sleep(0.01)
+    assert upload(client, 1000).status_code == 200
+    monkeypatch.setattr(ui, "KEEP_SECONDS", 3600)
+    before = cached()
+    answer = upload(client, *[1_000_000] * 4)
+    assert (answer.status_code, "all uploads" in answer.text) == (413, True)
+    assert cached() == before
+
+
+def test_a_broken_off_upload_leaves_nothing(client: Client) -> None:
+    before = cached()
+    server = urlsplit(client.src)
+    head = "POST /gradio_api/upload HTTP/1.1\r\nHost: x\r\nContent-Length: 900000\r\n"
+    head += "Content-Type: multipart/form-data; boundary=b\r\n\r\n"
+    part = '--b\r\nContent-Disposition: form-data; name="files"; filename="a.png"\r\n\r\n'
+    with socket.create_connection((server.hostname, server.port)) as connection:
+        connection.sendall((head + part).encode() + bytes(300_000))
+        until(lambda: cached() != before)
+    until(lambda: cached() == before)
+
+
+def until(condition: Callable[[], bool], seconds: float = 20) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def test_other_requests_are_bounded(client: Client) -> None:
+    words = {"words": "x" * (ui.MAX_REQUEST + 1)}
+    answer = httpx.post(f"{client.src}gradio_api/call/v2/mirror_echo", json=words, timeout=60)
+    assert (answer.status_code, "upload files first" in answer.text) == (413, True)
+
+
+def test_decompression_bombs_are_refused_unopened(client: Client, tmp_path: Path) -> None:
+    Image.new("1", (30_000, 30_000)).save(tmp_path / "bomb.png")
+    assert (tmp_path / "bomb.png").stat().st_size < 500_000
+    message = refused(client, "/mirror_measure", image=handle_file(str(tmp_path / "bomb.png")))
+    assert "bomb.png: " in message
+    assert "pixels, expected at most 25,000,000" in message
+
+
+def test_uploads_and_results_are_deleted(client: Client, photo: Path) -> None:
+    """Gradio's sweep, which the page asks for every ten minutes, finds all that a visit leaves."""
+    assert page_server.blocks().delete_cache == (600, 3600)
+    client.predict(image=handle_file(str(photo)), api_name="/mirror_flip")
+    client.predict(api_name="/mirror_noise")
+    client.predict(api_name="/mirror_fade")
+    upload(client, 1000)
+    assert {path.suffix for path in cached()} >= {".png", ".mp4"}
+    delete_files_created_by_app(page_server.blocks(), 0)
+    assert cached() == set()
+
+
+def test_a_full_queue_says_so(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert page_server.blocks()._queue.max_size == ui.QUEUE_LENGTH
+    monkeypatch.setattr(page_server.blocks()._queue, "max_size", 2)
+    monkeypatch.setattr(ui, "CALL_SECONDS", 2)
+    calls = [client.submit(words="x", api_name="/mirror_brood") for _ in range(ui.AT_ONCE + 2)]
+    until(lambda: len(page_server.blocks()._queue) >= 2)
+    with pytest.raises(QueueError, match="Queue is full! Please try again"):
+        client.predict(words="x", api_name="/mirror_echo")
+    for call in calls:
+        call.cancel()
 
 
 # -- words ------------------------------------------------------------------------------------------------------------

@@ -158,6 +158,17 @@ def test_a_broken_plugin_s_tab_says_why(browser: Browser, visits: list[Visit]) -
     expect(visit.page.get_by_text(page_server.BROKEN.reason)).to_be_visible(timeout=SECONDS)
 
 
+def test_a_plugin_may_draw_its_own_tab(browser: Browser, visits: list[Visit]) -> None:
+    visits.append(visit := Visit(browser, "?tab=shutter"))
+    page = visit.page
+    page.get_by_label("Words").locator("visible=true").fill("hush")
+    page.get_by_role("button", name="Louder").click()
+    expect(page.get_by_label("Words").locator("visible=true")).to_have_value("HUSH", timeout=SECONDS)
+    page.locator(".zoo-run:visible").click()
+    expect(page.locator(".zoo-result textarea:visible")).to_have_value("HUSH", timeout=SECONDS)
+    expect(page.get_by_role("tab", name="Noise")).to_be_hidden()
+
+
 def test_presets_tell_licence_and_data_and_missing_weights_what_to_do(browser: Browser, visits: list[Visit]) -> None:
     visits.append(visit := Visit(browser, "?tab=mirror"))
     page = visit.page

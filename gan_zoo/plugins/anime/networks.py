@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -28,7 +29,7 @@ class UpBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, in, H, W) -> (B, out, 2H, 2W)."""
         for i, (conv, norm) in enumerate(zip(self.convs, self.norms, strict=True)):
-            x = conv(x) if i else doubled_conv(x, conv.weight)
+            x = conv(x) if i else doubled_conv(x, cast(Tensor, conv.weight))
             x = F.leaky_relu(norm(x), 0.2)
         return x
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -98,12 +98,19 @@ class Faces:
         return {"image": to_float(pictures)}
 
 
-def nearest_training_pictures(fake: Tensor, faces: Faces, size: int = 32) -> Evaluation:
-    """How near generated pictures come to the nearest training picture, mirrored ones included.
+class Copies(NamedTuple):
+    """How near generated pictures come to training pictures, and the nearest of the generated ones."""
 
-    The distance is the root mean square over pixels at `size` px, in [0, 1]. What is normal for a picture that is no
-    copy, pictures kept apart tell: how near they come to the training set. The pictures shown are generated ones only.
-    """
+    pictures: Image.Image
+    scores: dict[str, float]
+    protocol: str = (
+        "Nearest training picture: root mean square distance over pixels at 32 px, in [0, 1], mirrored pictures "
+        'included; "of real" is the same for real pictures kept apart, which are no copies.'
+    )
+
+
+def nearest_training_pictures(fake: Tensor, faces: Faces, size: int = 32) -> Copies:
+    """Searches generated pictures, uint8 (N, 3, H, W), for copies of training pictures, as `Copies.protocol` says."""
 
     def small(pictures: Tensor) -> Tensor:
         return F.adaptive_avg_pool2d(pictures.float() / 255, size).flatten(1)
@@ -116,17 +123,19 @@ def nearest_training_pictures(fake: Tensor, faces: Faces, size: int = 32) -> Eva
         )
 
     made, kept_apart = distances(fake), distances(faces.pictures)
-    closest = made.argsort()[:16]
-    return Evaluation(
+    return Copies(
+        _grid(fake[made.argsort()[:16]]),
         {
             "nearest_training_min": float(made.min()),
             "nearest_training_median": float(made.median()),
+            "nearest_training_min_of_real": float(kept_apart.min()),
             "nearest_training_median_of_real": float(kept_apart.median()),
         },
-        "Nearest training picture: root mean square distance over pixels at 32 px, mirrored pictures included; the "
-        "last line is the same for real pictures kept apart.",
-        {"The 16 that come nearest to a training picture.": images.grid(images.to_images(to_float(fake[closest])))},
     )
+
+
+def _grid(pictures: Tensor) -> Image.Image:
+    return images.grid(images.to_images(to_float(pictures)), columns=8)
 
 
 class Anime(Plugin):
@@ -220,19 +229,26 @@ class Anime(Plugin):
     def evaluate(self, pipeline: Any, data: Data, count: int) -> Evaluation:
         """KID and its companions of seeds 0 .. count - 1 against pictures kept apart, and a search for copies."""
         assert isinstance(data, Faces)
-        fake = images.to_uint8(pipeline(range(count)))
-        judge = metrics.Judge()
+        fake, judge = images.to_uint8(pipeline(range(count))), metrics.Judge()
+        fake_features = judge(fake)
         if data.features is None:
             data.features = judge(data.pictures)
-        report = metrics.score_images(fake, data.pictures, judge, real_features=data.features)
+        scores = metrics.score_images(fake, data.pictures, fake_features, data.features)
         copies = nearest_training_pictures(fake, data)
-        protocol = f"{report['protocol']}. {report['count_fake']} pictures, seeds from 0, truncation 1, against "
-        protocol += f"{report['count_real']} real ones kept apart. {copies.protocol}"
-        return Evaluation(
-            {name: report[name] for name in ("kid_x1000", "precision", "recall", "sliced_wasserstein")} | copies.scores,
-            protocol,
-            copies.pictures,
-        )
+        _, strangeness = metrics.nearest_neighbours(fake_features, data.features)
+        strangest = strangeness[:, 0].argsort(descending=True)[:16]
+        pictures = {
+            "Failures: the 16 farthest from any real picture, by the judge's features.": _grid(fake[strangest]),
+            "The 16 that come nearest to a training picture.": copies.pictures,
+        }
+        protocol = f"{metrics.PROTOCOL} Seeds from 0, truncation 1, against real pictures kept apart. {copies.protocol}"
+        return Evaluation(scores | copies.scores, protocol, pictures)
+
+    @property
+    def feature_networks(self) -> str:
+        if self.settings.discriminator != "projected":
+            return ""
+        return "the discriminator looks through EfficientNet-Lite0, frozen, trained on ImageNet"
 
     # -- load and infer ----------------------------------------------------------------------------------------------
 
