@@ -46,13 +46,17 @@ def cutout(images: Tensor, rand: Rand, ratio: float = 0.5) -> Tensor:
 POLICIES = {"color": color, "translation": translation, "cutout": cutout}
 
 
-def diff_augment(images: Tensor, policy: str, rand: Rand) -> Tensor:
-    """Applies the named policies, comma-separated, in order; "" changes nothing.
-
-    images: (B, C, H, W) in [-1, 1]; the result may leave the range (color). Raises ValueError for an unknown policy.
-    """
-    for name in filter(None, (part.strip() for part in policy.split(","))):
+def policies(policy: str) -> list[Callable[[Tensor, Rand], Tensor]]:
+    """The policies of a comma-separated list, in order; none for "". Raises ValueError for an unknown one."""
+    names = [name.strip() for name in policy.split(",") if name.strip()]
+    for name in names:
         if name not in POLICIES:
             raise ValueError(f"augment {name!r}: expected some of {', '.join(POLICIES)}")
-        images = POLICIES[name](images, rand)
+    return [POLICIES[name] for name in names]
+
+
+def diff_augment(images: Tensor, policy: str, rand: Rand) -> Tensor:
+    """Applies the named policies. images: (B, C, H, W) in [-1, 1]; the result may leave the range (color)."""
+    for change in policies(policy):
+        images = change(images, rand)
     return images

@@ -97,8 +97,8 @@ def save(
     import diffusers
     from safetensors.torch import save as safetensors_bytes
 
-    _check_name("plugin", plugin)
-    _check_name("preset", preset)
+    check_name("plugin", plugin)
+    check_name("preset", preset)
     classes = network_classes(type(pipeline))
     networks = {name: network for name, network in pipeline.components.items() if network is not None}
     for name, network in networks.items():
@@ -388,8 +388,8 @@ def resolve(
     `weights_dir` is a weights folder, or a root that holds PLUGIN/PRESET; it has no fallback. The Hub comes last, and
     is only asked for what its cache on this machine lacks. Raises WeightsError that says where was looked.
     """
-    _check_name("plugin", plugin)
-    _check_name("preset", preset)
+    check_name("plugin", plugin)
+    check_name("preset", preset)
     if weights_dir is not None and (Path(weights_dir) / MANIFEST).is_file():
         return Path(weights_dir)
     folder = Path(weights_dir or weights_root()).expanduser() / plugin / preset
@@ -592,7 +592,7 @@ def _one_line(error: BaseException, lines: int = 1) -> str:
     return " ".join(texts[:lines]) or type(error).__name__
 
 
-def _check_name(kind: str, name: str) -> None:
+def check_name(kind: str, name: str) -> None:
     if not NAME.fullmatch(name):
         raise WeightsError(f"a {kind} is named by letters, digits, '-', '_' and '.', not {name!r}")
 

@@ -65,8 +65,14 @@ class Adversarial(NamedTuple):
     needs_real: bool = False  # does the generator's loss look at the reals too?
 
     def metrics(self, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
-        """D's mean output on real and fake, and its accuracy: 1 is a perfect police, 1/2 is equilibrium."""
-        p_real, p_fake = self.probability(real.detach().float()), self.probability(fake.detach().float())
+        """D's mean output on real and fake, and its accuracy: 1 is a perfect police, 1/2 is equilibrium.
+
+        A relativistic D says which of two is the real one: there, its belief is about a pair.
+        """
+        real, fake = real.detach().float(), fake.detach().float()
+        if self.needs_real:
+            real, fake = real - fake, fake - real
+        p_real, p_fake = self.probability(real), self.probability(fake)
         right = torch.sign(p_real - 0.5).mean() - torch.sign(p_fake - 0.5).mean()  # from -2 to 2; a tie counts half
         return {"d_real": p_real.mean(), "d_fake": p_fake.mean(), "d_accuracy": (right + 2) / 4}
 

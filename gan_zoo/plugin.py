@@ -125,17 +125,17 @@ class Parameter:
         """The value in its declared type. Raises ValueError that says what was expected."""
         if self.choices is not None:
             if value not in self.choices:
-                raise ValueError(f"{self.name}: {value!r} is not one of {', '.join(map(str, self.choices))}")
+                raise ValueError(f"{self.name}: {_short(value)} is not one of {', '.join(map(str, self.choices))}")
             return value
         if self.type is bool:
             if not isinstance(value, bool):
-                raise ValueError(f"{self.name}: expected true or false, got {value!r}")
+                raise ValueError(f"{self.name}: expected true or false, got {_short(value)}")
             return value
         if self.type is int or self.type is float:
             return self._check_number(value, bounds)
         if not isinstance(value, (str, Path)) or not str(value):
             kind = "a picture file" if self.type is ImageFile else "text"
-            raise ValueError(f"{self.name}: expected {kind}, got {value!r}")
+            raise ValueError(f"{self.name}: expected {kind}, got {_short(value)}")
         return str(value)
 
     def _check_number(self, value: Any, bounds: Bounds) -> int | float:
@@ -143,11 +143,18 @@ class Parameter:
         kind = "a whole number" if self.type is int else "a number"
         span = "" if low is None or high is None else f" from {low:g} to {high:.10g}"
         number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if not number or not math.isfinite(value) or (self.type is int and value != int(value)):
-            raise ValueError(f"{self.name}: expected {kind}{span}, got {value!r}")
-        if (low is not None and value < low) or (high is not None and value > high):
-            raise ValueError(f"{self.name}: expected {kind}{span}, got {value:.10g}")
+        inside = number and (low is None or value >= low) and (high is None or value <= high) and abs(value) < 1e300
+        if not inside or not math.isfinite(value) or (self.type is int and value != int(value)):
+            raise ValueError(f"{self.name}: expected {kind}{span}, got {_short(value)}")
         return self.type(value)
+
+
+def _short(value: Any) -> str:
+    """A stranger's value as it is quoted back: never longer than a line."""
+    if isinstance(value, int) and abs(value) > 1e18:
+        return "a number of more than 18 digits"
+    text = f"{value:.10g}" if isinstance(value, float) else repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."
 
 
 @dataclass(frozen=True)
@@ -304,7 +311,7 @@ class Evaluation(NamedTuple):
     """Scores by name, how they were measured, and pictures for the card, {caption: picture}, generated ones only."""
 
     scores: dict[str, float]
-    protocol: str = ""
+    protocol: str
     pictures: dict[str, Image.Image] = {}
 
 
@@ -402,7 +409,10 @@ class Plugin(ABC):
 
     def evaluate(self, pipeline: DiffusionPipeline, data: Data, count: int) -> Evaluation:
         """Scores of `count` pictures against data kept apart; `self.score` among them. None by default."""
-        return Evaluation({})
+        return Evaluation({}, "")
+
+    def check_evaluation(self) -> None:  # noqa: B027
+        """Raises ImportError if `evaluate` lacks a package: asked before a run, not after it."""
 
     @property
     def feature_networks(self) -> str:

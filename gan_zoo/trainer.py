@@ -14,7 +14,6 @@ import hashlib
 import json
 import math
 import os
-import shutil
 import signal
 import subprocess
 import time
@@ -35,7 +34,8 @@ from torch.optim import Optimizer
 from torch.utils._pytree import tree_map
 from tqdm.auto import tqdm
 
-from gan_zoo import hub, images
+from gan_zoo import checkpoints, hub, images
+from gan_zoo.checkpoints import write_json, write_text
 from gan_zoo.plugin import (
     Batch,
     Evaluation,
@@ -52,7 +52,15 @@ from gan_zoo.plugin import (
 )
 
 CHECKPOINT_FORMAT = 1
-PHASES = ("generate", "d", "g", "fixed")
+PHASES = ("generate", "d", "g")
+RANGES = {
+    "steps": (1, math.inf), "hours": (0, math.inf), "batch_size": (1, math.inf), "accumulate": (1, math.inf),
+    "d_updates": (1, math.inf), "lr_g": (0, math.inf), "lr_d": (0, math.inf), "beta1": (0, 0.999999),
+    "beta2": (0, 0.999999), "warmup": (0, math.inf), "decay_from": (0, 1), "max_grad_norm": (0, math.inf),
+    "ema_half_life": (0, math.inf), "seed": (0, 2**32 - 1), "log_every": (1, math.inf), "sample_every": (0, math.inf),
+    "checkpoint_every": (0, math.inf), "keep": (1, math.inf), "evaluate_every": (0, math.inf),
+    "evaluate_count": (0, math.inf), "equilibrium": (0, 0.49), "patience": (1, math.inf),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -85,15 +93,17 @@ class TrainConfig:
     trackers: str = "tensorboard"  # names of Accelerate's trackers, comma-separated; empty = none
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch_size", "accumulate", "d_updates", "log_every", "keep", "patience"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}: expected at least 1, got {getattr(self, name)}")
+        for name, (low, high) in RANGES.items():
+            value, kind = getattr(self, name), type(getattr(TrainConfig, name))
+            whole = kind is not int or value == int(value)
+            if not (math.isfinite(value) and whole and low <= value <= high):
+                number = "a whole number" if kind is int else "a number"
+                span = f"of at least {low:g}" if math.isinf(high) else f"from {low:g} to {high:g}"
+                raise ValueError(f"{name}: expected {number} {span}, got {value}")
         if self.precision not in ("auto", "bf16", "fp32"):
             raise ValueError(f"precision: expected auto, bf16 or fp32, got {self.precision!r}")
-        if not 0 <= self.decay_from <= 1:
-            raise ValueError(f"decay_from: expected a share from 0 to 1, got {self.decay_from}")
-        if not 0 <= self.equilibrium < 0.5:
-            raise ValueError(f"equilibrium: expected a band from 0 to 0.5, got {self.equilibrium}")
+        if self.equilibrium and not (self.evaluate_every and self.evaluate_count):
+            raise ValueError("equilibrium: needs evaluate_every and evaluate_count, to know when the score stalls")
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -218,36 +228,6 @@ def bf16_is_fast(device: torch.device) -> bool:
 
 
 # ---------------------------------------------------------------------------------------------------------------------
-# Checkpoints: a folder per checkpoint, written under another name and renamed when whole
-
-
-def latest_checkpoint(run: Path) -> Path | None:
-    """The newest whole checkpoint of a run."""
-    found = [p for p in (run / "checkpoints").glob("step-*") if p.suffix != ".part"]
-    return max(found, default=None)
-
-
-def _write(path: Path, value: Any) -> None:
-    with open(path, "wb") as file:
-        torch.save(value, file)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    os.fsync(descriptor)
-    os.close(descriptor)
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Writes a JSON file in one atomic step."""
-    part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
-    os.replace(part, path)
-
-
-# ---------------------------------------------------------------------------------------------------------------------
 # The run
 
 
@@ -281,8 +261,9 @@ class Progress:
     images: int = 0  # real pictures seen, over all processes
     hours: float = 0.0
     best: float = math.inf
-    stalled: int = 0  # evaluations since the best score
-    accuracy: float = 1.0  # D's, running mean
+    stalled: int = 0  # evaluations without a better score while D could not tell
+    accuracy: float = 1.0  # D's, running mean over some 50 steps
+    evaluated: int = -1  # `updates` at the last evaluation
 
 
 class Trainer:
@@ -320,6 +301,13 @@ class Trainer:
                     f"{name} is not supported: it shards the parameters of two networks that freeze each other in "
                     "turn; use plain data parallelism (torchrun, or accelerate launch --multi_gpu)"
                 )
+        hub.check_name("preset", self.preset.name)
+        if config.evaluate_count:
+            try:
+                plugin.check_evaluation()
+            except ImportError as error:
+                print(f"training without scores, so that the last weights count as the best: {error}")
+                config = self.config = dataclasses.replace(config, evaluate_count=0, equilibrium=0.0)
         trackers: list[Any] = [name for name in config.trackers.split(",") if name]
         self.accelerator = Accelerator(
             mixed_precision="no",  # autocast is entered once per half, below: Accelerate's casts every output to fp32
@@ -327,6 +315,9 @@ class Trainer:
             project_dir=str(self.run_folder),
             kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)],
         )
+        if int(os.environ.get("WORLD_SIZE", 1)) != self.accelerator.num_processes:
+            started = os.environ["WORLD_SIZE"]
+            raise ValueError(f"{started} processes were started but would not synchronise: set ACCELERATE_USE_CPU=true")
         if not resume and (self.run_folder / "run.json").exists():
             raise ValueError(f"{self.run_folder} already holds a run: go on with --resume, or choose another --out")
         self.device = self.accelerator.device
@@ -335,8 +326,9 @@ class Trainer:
         self.micro = config.batch_size * self.processes
         self.global_batch = self.micro * config.accumulate
 
-        torch.manual_seed(config.seed)  # the networks' initial weights, the same in every process
-        self.nets = plugin.networks()
+        with torch.random.fork_rng():  # the networks' initial weights are the same in every process
+            torch.manual_seed(config.seed)
+            self.nets = plugin.networks()
         for _, net in self.nets.items():
             net.to(device=self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.data = plugin.data(data, "train", config.seed)
@@ -415,7 +407,7 @@ class Trainer:
 
     def _samples(self, micro: int, draw: int) -> range:
         """Sample numbers of this process: a pure function of the step number."""
-        first = (self.progress.updates * self.config.d_updates + draw) * self.global_batch
+        first = self.progress.images + draw * self.global_batch
         start = first + micro * self.micro + self.rank * self.config.batch_size
         return range(start, start + self.config.batch_size)
 
@@ -486,10 +478,11 @@ class Trainer:
                 report |= _named("g", losses)
             duel.update(duel.g_optimizer)
 
-        seen = self.global_batch * config.d_updates
+        if "d_accuracy" in report:
+            self.progress.accuracy += 0.02 * (float(report["d_accuracy"]) - self.progress.accuracy)
         self.progress.index += 1
         self.progress.updates += 1
-        self.progress.images += seen
+        self.progress.images += self.global_batch * config.d_updates
         # Early on, the average forgets as fast as the network moves (Karras et al. 2020, ADA code: ramp-up of 0.05).
         half_life = min(config.ema_half_life, 0.05 * self.progress.images)
         decay = 0.5 ** (self.global_batch / half_life) if half_life > 0 else 0.0
@@ -503,22 +496,24 @@ class Trainer:
         config, progress = self.config, self.progress
         main = self.accelerator.is_main_process
         self._open()
+        self.stop = self._agree(self._limits())
         bar = tqdm(total=config.steps, initial=progress.updates, disable=not main, unit="step", dynamic_ncols=True)
         window: list[dict[str, Tensor]] = []
         before = dataclasses.replace(progress)
-        fixed = self._fixed()
         if main and progress.updates == 0:
-            self._draw(fixed)
+            self._draw()
 
         def every(interval: int) -> bool:
             return interval > 0 and progress.updates % interval == 0
 
         try:
-            while self.stop is Stop.NOT_YET:
+            while True:
+                if every(config.evaluate_every) and progress.updates > 0:
+                    self._evaluate()
+                    self.stop = self.stop or self._equilibrium()
+                if self.stop:
+                    break
                 if progress.index >= self.stage_steps():
-                    if progress.stage + 1 == len(self.plugin.stages()):
-                        self.stop = Stop.STEPS
-                        break
                     progress.stage, progress.index = progress.stage + 1, 0
                     self._enter_stage()
                 start = time.monotonic()
@@ -529,22 +524,21 @@ class Trainer:
                     rate = (progress.images - before.images) / max(1e-9, (progress.hours - before.hours) * 3600)
                     self._log(window, rate, bar)
                     window, before = [], dataclasses.replace(progress)
-                self.stop = self._agree(self._limits())
                 if main and every(config.sample_every):
-                    self._draw(fixed)
-                if every(config.evaluate_every) and self.stop is Stop.NOT_YET:
-                    self._evaluate(fixed)
-                    self.stop = self._agree(self._equilibrium())
-                if every(config.checkpoint_every) and self.stop is Stop.NOT_YET:
-                    self._save_checkpoint()
+                    self._draw()
+                self.stop = self._agree(self._limits())
+                if every(config.checkpoint_every) or self.stop:
+                    self._save_checkpoint(f"step-{progress.updates:08d}")
+                if self.stop is Stop.SIGNAL:
+                    break
             if self.stop is not Stop.SIGNAL:
-                self._finish(fixed)
-            self._save_checkpoint()
+                self._finish()
             self.accelerator.end_training()  # waits for the other processes: not after an error
         finally:
             bar.close()
             self._close()
         if main:
+            write_json(self.run_folder / "run.json", self.facts() | {"stopped": self.stop.name.lower()})
             print(f"{self.stop.reason}: step {progress.updates}, {progress.images:,} images, {progress.hours:.2f} h")
         return self.run_folder / "weights"
 
@@ -583,22 +577,25 @@ class Trainer:
             return Stop.SIGNAL
         if self.config.hours and self.progress.hours >= self.config.hours:
             return Stop.HOURS
+        if self.progress.index >= self.stage_steps() and self.progress.stage + 1 == len(self.plugin.stages()):
+            return Stop.STEPS
         return Stop.NOT_YET
+
+    def _undecided(self) -> bool:
+        return abs(self.progress.accuracy - 0.5) <= self.config.equilibrium
 
     def _equilibrium(self) -> Stop:
         """The theory's own rule: D can no longer tell (accuracy about 1/2), and the score no longer improves."""
-        undecided = abs(self.progress.accuracy - 0.5) <= self.config.equilibrium
-        reached = self.config.equilibrium > 0 and undecided and self.progress.stalled >= self.config.patience
+        reached = self.config.equilibrium > 0 and self.progress.stalled >= self.config.patience
         return Stop.EQUILIBRIUM if reached else Stop.NOT_YET
 
     # -- what a run shows --------------------------------------------------------------------------------------------
 
     def _log(self, window: list[dict[str, Tensor]], rate: float, bar: tqdm) -> None:
-        names = dict.fromkeys(name for report in window for name in report)
-        means = {
-            name: float(torch.stack([r[name].detach().float() for r in window if name in r]).mean()) for name in names
-        }
-        self.progress.accuracy = means.get("d_accuracy", self.progress.accuracy)
+        names = list(dict.fromkeys(name for report in window for name in report))
+        averages = [torch.stack([r[name].float() for r in window if name in r]).mean() for name in names]
+        averages = torch.as_tensor(self.accelerator.reduce(torch.stack(averages), "mean"))
+        means = dict(zip(names, averages.tolist(), strict=True))
         if not all(math.isfinite(value) for value in means.values()):
             wrong = next(name for name, value in means.items() if not math.isfinite(value))
             raise FloatingPointError(
@@ -619,59 +616,65 @@ class Trainer:
             file.write(json.dumps(record) + "\n")
 
     def _forget_log_after(self, step: int) -> None:
-        """Drops the lines of steps that a resumed run makes again."""
+        """Drops the lines of steps that a resumed run makes again, and a last line that a kill cut short."""
         path = self.run_folder / "log.jsonl"
-        if path.exists():
-            lines = path.read_text().splitlines(keepends=True)
-            path.write_text("".join(line for line in lines if json.loads(line)["step"] <= step))
-
-    def _fixed(self) -> Fixed:
-        count = min(64, max(1, len(self.validation)))
-        step = dataclasses.replace(self._at("fixed"), index=0, progress=0.0, rows=slice(0, count), global_batch=count)
-        return Fixed(self._to_device(self.validation.batch(range(count))), step)
+        kept = []
+        for line in path.read_text().splitlines() if path.exists() else ():
+            with suppress(json.JSONDecodeError):
+                if json.loads(line)["step"] <= step:
+                    kept.append(line + "\n")
+        write_text(path, "".join(kept))
 
     def _average(self) -> Networks:
         return Networks(self.ema.networks, self.nets.discriminators)
 
     @torch.no_grad()
-    def _grid(self, fixed: Fixed) -> Image.Image:
-        generator = torch.Generator().manual_seed(self.config.seed)  # the same noise each time
-        step = dataclasses.replace(fixed.step, generator=generator)
+    def _grid(self) -> Image.Image:
+        """The same pictures each time: fixed noise, and the same pictures kept apart."""
+        count = min(64, max(1, len(self.validation)))
+        generator = torch.Generator().manual_seed(self.config.seed)
+        step = dataclasses.replace(self._at("g"), rows=slice(0, count), global_batch=count, generator=generator)
+        batch = self._to_device(self.validation.batch(range(count)))
         with self.duel.autocast():
-            pictures = self.plugin.sample(self._average(), Fixed(fixed.batch, step))
+            pictures = self.plugin.sample(self._average(), Fixed(batch, step))
         return images.grid(images.to_images(pictures))
 
-    def _draw(self, fixed: Fixed) -> None:
-        self._grid(fixed).save(self.run_folder / "samples" / f"{self.progress.updates:08d}.png")
+    def _draw(self) -> None:
+        self._grid().save(self.run_folder / "samples" / f"{self.progress.updates:08d}.png")
 
-    def _evaluate(self, fixed: Fixed) -> None:
-        """Scores the averaged weights, and keeps them as the run's weights if they are the best so far."""
+    def _evaluate(self) -> None:
+        """Scores the averaged weights, once a step, and publishes them if they are the best so far."""
         progress, main = self.progress, self.accelerator.is_main_process
-        value = math.inf
+        if not self.config.evaluate_count or progress.evaluated == progress.updates:
+            return
+        value, accuracy = math.inf, progress.accuracy
         if main:
-            pipeline = self.plugin.pipeline(self._average())
-            evaluation = self.plugin.evaluate(pipeline, self.validation, self.config.evaluate_count)
-            scores = evaluation.scores
-            value = scores.get(self.plugin.score, math.inf)
-            self._append({"step": progress.updates, "images": progress.images, "scores": scores})
-            self.accelerator.log({f"score/{name}": number for name, number in scores.items()}, step=progress.updates)
-            tqdm.write(f"step {progress.updates}: " + ", ".join(f"{n} {v:.4g}" for n, v in scores.items()))
-            if value < progress.best or not (self.run_folder / "weights").exists():
-                self._save_weights(fixed, evaluation)
+            evaluation = self.plugin.evaluate(
+                self.plugin.pipeline(self._average()), self.validation, self.config.evaluate_count
+            )
+            value = evaluation.scores.get(self.plugin.score, math.inf)
+            self._append({"step": progress.updates, "images": progress.images, "scores": evaluation.scores})
+            self.accelerator.log({f"score/{n}": v for n, v in evaluation.scores.items()}, step=progress.updates)
+            tqdm.write(f"step {progress.updates}: " + ", ".join(f"{n} {v:.4g}" for n, v in evaluation.scores.items()))
+            if value <= progress.best or not (self.run_folder / "weights").exists():
+                self._publish(evaluation)
         if self.processes > 1:
-            value = float(self.accelerator.reduce(torch.tensor([value if main else 0.0], device=self.device), "sum"))  # pyright: ignore
-        progress.stalled = 0 if value < progress.best else progress.stalled + 1
+            shared = torch.tensor([value if main else 0.0, accuracy / self.processes], device=self.device)
+            value, progress.accuracy = torch.as_tensor(self.accelerator.reduce(shared, "sum")).tolist()
+        better = value < progress.best
+        progress.stalled = progress.stalled + 1 if self._undecided() and not better else 0
         progress.best = min(progress.best, value)
+        progress.evaluated = progress.updates
 
-    def _finish(self, fixed: Fixed) -> None:
-        if self.config.evaluate_count:
-            self._evaluate(fixed)
-        elif self.accelerator.is_main_process:
-            self._save_weights(fixed, Evaluation({}))
+    def _finish(self) -> None:
+        """The last score, grid and film; then a checkpoint that knows of the score."""
+        self._evaluate()
         if self.accelerator.is_main_process:
-            self._draw(fixed)
+            if not self.config.evaluate_count:
+                self._publish(Evaluation({}, ""))
+            self._draw()
             self._save_film()
-        self.accelerator.wait_for_everyone()
+        self._save_checkpoint(f"step-{self.progress.updates:08d}-end")
 
     def _save_film(self) -> None:
         """The fixed-noise grid over time."""
@@ -692,11 +695,11 @@ class Trainer:
             "commit": _commit(),
         }
 
-    def _save_weights(self, fixed: Fixed, evaluation: Evaluation) -> None:
+    def _publish(self, evaluation: Evaluation) -> None:
         """Publishes the averaged weights as the run's weights folder, with the card that this run earned."""
         facts, progress, preset = self.facts(), self.progress, self.preset
         pipeline = self.plugin.pipeline(self._average())
-        pictures = {"Uncurated: fixed noise, no choice made.": self._grid(fixed)} | evaluation.pictures
+        pictures = {"Uncurated: fixed noise, no choice made.": self._grid()} | evaluation.pictures
         names = [f"picture-{i + 1}.png" for i in range(len(pictures))]
         card = hub.CardFacts(
             title=f"{self.plugin.title.en}: {preset.name}",
@@ -734,28 +737,26 @@ class Trainer:
 
     # -- checkpoints -------------------------------------------------------------------------------------------------
 
-    def _save_checkpoint(self) -> None:
-        """Atomic: a kill at any moment leaves the last good checkpoint whole."""
-        folder = self.run_folder / "checkpoints"
-        final = folder / f"step-{self.progress.updates:08d}"
-        part = final.with_name(final.name + ".part")
-        if final.exists():
+    def _save_checkpoint(self, name: str) -> None:
+        if (self.run_folder / "checkpoints" / name).exists():
             return
         if self.accelerator.is_main_process:
-            shutil.rmtree(part, ignore_errors=True)
-            part.mkdir(parents=True)
+            checkpoints.begin(self.run_folder, name)
         self.accelerator.wait_for_everyone()
-        own = {"state": self.state, "random": torch.get_rng_state(), "weights": _fingerprint(self.nets)}
-        _write(part / f"rank{self.rank}.pt", own)
+        part = self.run_folder / "checkpoints" / f"{name}.part"
+        fingerprint = _fingerprint(self.nets)
+        everyones = torch.as_tensor(self.accelerator.gather(torch.tensor([fingerprint], device=self.device)))
+        if not bool((everyones == fingerprint).all()):
+            raise RuntimeError("the processes no longer have the same weights: their gradients were not exchanged")
+        own = {"state": self.state, "random": torch.get_rng_state()}
+        if self.device.type == "cuda":
+            own["random_cuda"] = torch.cuda.get_rng_state(self.device)
+        checkpoints.write(part / f"rank{self.rank}.pt", own)
         if self.accelerator.is_main_process:
-            _write(part / "common.pt", self._common())
+            checkpoints.write(part / "common.pt", self._common())
         self.accelerator.wait_for_everyone()
         if self.accelerator.is_main_process:
-            _sync_folder(part)
-            os.rename(part, final)
-            _sync_folder(folder)
-            for old in sorted(folder.glob("step-*"))[: -self.config.keep]:
-                shutil.rmtree(old)
+            checkpoints.commit(part, self.config.keep)
         self.accelerator.wait_for_everyone()
 
     def _common(self) -> dict[str, Any]:
@@ -771,13 +772,13 @@ class Trainer:
         }
 
     def _load_checkpoint(self) -> None:
-        path = latest_checkpoint(self.run_folder)
+        path = checkpoints.latest(self.run_folder)
         if path is None:
             if not (self.run_folder / "run.json").exists():
                 raise ValueError(f"nothing to resume: {self.run_folder} holds no run")
             (self.run_folder / "log.jsonl").unlink(missing_ok=True)
             return  # interrupted before its first checkpoint: begin again
-        common = torch.load(path / "common.pt", map_location=self.device, weights_only=True)
+        common = checkpoints.read(path / "common.pt")
         if common["plugin"] != self.plugin.slug or common["format"] != CHECKPOINT_FORMAT:
             raise ValueError(
                 f"{path} is a checkpoint of {common['plugin']!r}, format {common['format']}; "
@@ -787,32 +788,42 @@ class Trainer:
         self._enter_stage()
         if self.accelerator.is_main_process:
             self._forget_log_after(self.progress.updates)
-        for name, state in common["networks"].items():
-            self.nets[name].load_state_dict(state)
-        for name, state in common["ema"].items():
-            self.ema.networks[name].load_state_dict(state)
+        try:
+            for name, state in common["networks"].items():
+                self.nets[name].load_state_dict(state)
+            for name, state in common["ema"].items():
+                self.ema.networks[name].load_state_dict(state)
+        except RuntimeError as error:
+            reason = " ".join(str(error).split())[:200]
+            raise ValueError(f"{path} was made with other settings of the networks: {reason}") from None
         for name, optimizer in (("g", self.duel.g_optimizer), ("d", self.duel.d_optimizer)):
             if optimizer is not None:
                 optimizer.load_state_dict(common["optimizers"][name])
-        own = path / f"rank{self.rank}.pt"
-        if common["processes"] == self.processes and own.exists():
-            mine = torch.load(own, map_location="cpu", weights_only=True)
-            self.state.update(mine["state"])
-            torch.set_rng_state(mine["random"])
+                for group in optimizer.param_groups:
+                    group["betas"] = (self.config.beta1, self.config.beta2)  # a flag is stronger than the run
+        if common["processes"] != self.processes:
+            print(f"resumed on {self.processes} processes instead of {common['processes']}: close to, but not the same")
+            return
+        own = checkpoints.read(path / f"rank{self.rank}.pt")
+        self.state.update(own["state"])
+        torch.set_rng_state(own["random"])
+        if "random_cuda" in own and self.device.type == "cuda":
+            torch.cuda.set_rng_state(own["random_cuda"], self.device)
 
 
-def _fingerprint(nets: Networks) -> str:
+def _fingerprint(nets: Networks) -> int:
     """A hash of every weight: equal in all processes for as long as they are synchronised."""
     digest = hashlib.sha256()
     for _, net in nets.items():
         for p in net.parameters():
             digest.update(p.detach().float().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
+    return int.from_bytes(digest.digest()[:7], "big")
 
 
 def _named(half: str, losses: Losses) -> dict[str, Tensor]:
     terms = {f"{half}/{name}": value.detach() for name, value in losses.terms.items()}
-    return {half: losses.total.detach(), **terms, **losses.metrics}
+    metrics = {name: value.detach() for name, value in losses.metrics.items()}
+    return {half: losses.total.detach(), **terms, **metrics}
 
 
 def _commit() -> str:

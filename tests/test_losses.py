@@ -65,3 +65,9 @@ def test_an_unknown_loss_lists_those_there_are():
         losses.adversarial("wasserstein")
     with pytest.raises(ValueError, match="logits on real"):
         losses.adversarial("relativistic").generator(ZERO)
+
+
+def test_a_relativistic_police_is_judged_by_pairs():
+    metrics = losses.adversarial("relativistic").metrics(torch.full((4, 1), 3.0), torch.full((4, 1), 1.0))
+    assert metrics["d_accuracy"].item() == 1.0
+    assert metrics["d_real"].item() == pytest.approx(1 - metrics["d_fake"].item())

@@ -38,7 +38,7 @@ def test_flags_are_stronger_than_the_run_which_is_stronger_than_the_recipe(tmp_p
         (["anime", "--recipe", "nothing"], "no recipe 'nothing'; there are: anime-faces-64"),
         (["anime", "--out", "nowhere", "--resume"], "nothing to resume: nowhere holds no run"),
         (["anime", "--discriminator", "patch"], "expected projected or residual, got 'patch'"),
-        (["anime", "--steps", "0"], "steps: expected at least 1, got 0"),
+        (["anime", "--steps", "0"], "steps: expected a whole number of at least 1, got 0"),
         (["anime", "--data", "missing/folder/x"], "missing/folder/x"),
     ],
 )

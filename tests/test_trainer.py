@@ -18,9 +18,9 @@ from safetensors.torch import load_file
 from torch import nn
 from toy import Squares, Toy, ToySettings
 
-from gan_zoo import trainer
-from gan_zoo.plugin import Networks, Stage, Step
-from gan_zoo.trainer import Duel, Ema, TrainConfig, Trainer, latest_checkpoint, learning_rate
+from gan_zoo import checkpoints
+from gan_zoo.plugin import Evaluation, Networks, Stage, Step
+from gan_zoo.trainer import Duel, Ema, TrainConfig, Trainer, learning_rate
 
 HERE = Path(__file__).parent
 ENVIRONMENT = os.environ | {"PYTHONPATH": f"{HERE.parent}{os.pathsep}{HERE}", "OMP_NUM_THREADS": "1"}
@@ -41,7 +41,7 @@ def run_toy(out: Path, settings: ToySettings | None = None, **options: Any) -> P
 
 
 def final(out: Path) -> dict[str, Any]:
-    checkpoint = latest_checkpoint(out)
+    checkpoint = checkpoints.latest(out)
     assert checkpoint is not None
     return torch.load(checkpoint / "common.pt", weights_only=True)
 
@@ -123,7 +123,7 @@ def test_freezing_gives_each_parameter_its_own_requires_grad_back():
 def test_training_moves_the_generator_towards_the_data(tmp_path):
     run_toy(tmp_path / "run", steps=300, batch_size=16, lr_g=2e-3, lr_d=2e-3, evaluate_every=100, ema_half_life=200)
     scores = [r["scores"]["distance"] for r in log(tmp_path / "run") if "scores" in r]
-    assert scores[-1] < 0.7 * scores[0] or scores[-1] < 0.15
+    assert scores[-1] < 0.3  # untrained: 0.8
 
 
 def log(out: Path) -> list[dict[str, Any]]:
@@ -154,7 +154,7 @@ def test_a_run_leaves_weights_card_log_grids_and_a_film(tmp_path):
 def test_checkpoints_are_limited_in_number_and_only_the_best_weights_are_kept(tmp_path):
     out = tmp_path / "run"
     run_toy(out, steps=10, checkpoint_every=2, keep=2, evaluate_every=2)
-    assert sorted(p.name for p in (out / "checkpoints").iterdir()) == ["step-00000008", "step-00000010"]
+    assert sorted(p.name for p in (out / "checkpoints").iterdir()) == ["step-00000010", "step-00000010-end"]
     scores = {r["step"]: r["scores"]["distance"] for r in log(out) if "scores" in r}
     best = min(scores, key=lambda step: scores[step])
     assert f"| Steps | {best} |" in (out / "weights" / "README.md").read_text()
@@ -205,7 +205,7 @@ def test_interrupted_and_resumed_equals_uninterrupted_bit_for_bit(tmp_path, numb
     run_toy(tmp_path / "broken", settings, resume=True)
     same_training(tmp_path / "straight", tmp_path / "broken")
     states = [
-        torch.load(latest_checkpoint(tmp_path / n) / "rank0.pt", weights_only=True)["state"]  # pyright: ignore
+        torch.load(checkpoints.latest(tmp_path / n) / "rank0.pt", weights_only=True)["state"]  # pyright: ignore
         for n in ("straight", "broken")
     ]
     assert states[0] == states[1] == {"seen": 48}
@@ -225,9 +225,9 @@ def test_sigkill_in_the_middle_of_a_save_loses_nothing(tmp_path):
         resume = (tmp_path / "killed" / "run.json").exists()
         command = [sys.executable, str(HERE / "run_toy.py"), json.dumps(options | {"resume": resume})]
         process = subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-        before = latest_checkpoint(tmp_path / "killed")
+        before = checkpoints.latest(tmp_path / "killed")
         while kills < 3 and process.poll() is None:
-            if latest_checkpoint(tmp_path / "killed") != before and list(tmp_path.glob("killed/checkpoints/*.part")):
+            if checkpoints.latest(tmp_path / "killed") != before and list(tmp_path.glob("killed/checkpoints/*.part")):
                 process.kill()
                 break
             time.sleep(0.0005)
@@ -236,7 +236,7 @@ def test_sigkill_in_the_middle_of_a_save_loses_nothing(tmp_path):
             break
         assert process.returncode == -signal.SIGKILL, errors.decode()
         kills += 1
-        assert latest_checkpoint(tmp_path / "killed") is not None, f"attempt {attempt} left no whole checkpoint"
+        assert checkpoints.latest(tmp_path / "killed") is not None, f"attempt {attempt} left no whole checkpoint"
     assert kills == 3
     subprocess.run(
         [sys.executable, str(HERE / "run_toy.py"), json.dumps(options | {"out": str(tmp_path / "straight")})],
@@ -246,6 +246,73 @@ def test_sigkill_in_the_middle_of_a_save_loses_nothing(tmp_path):
         timeout=120,
     )
     same_training(tmp_path / "straight", tmp_path / "killed")
+
+
+def test_leftovers_of_a_killed_save_do_not_count_as_checkpoints(tmp_path):
+    run_toy(tmp_path, steps=2)
+    leftover = tmp_path / "checkpoints" / "step-00000009.part"
+    leftover.mkdir()
+    last = checkpoints.latest(tmp_path)
+    assert last is not None
+    assert last.name == "step-00000002-end"
+    part = checkpoints.begin(tmp_path, "step-00000003")
+    assert not leftover.exists()
+    checkpoints.write(part / "common.pt", {"x": torch.ones(2)})
+    assert checkpoints.latest(tmp_path) == last  # not yet whole
+    checkpoints.commit(part, keep=1)
+    assert [p.name for p in checkpoints.whole(tmp_path)] == ["step-00000003"]
+
+
+class Worsening(Toy):
+    """Each step scores worse than the one before, so that the first weights scored are the best."""
+
+    def evaluate(self, pipeline: Any, data: Any, count: int) -> Evaluation:
+        self.scored = [*getattr(self, "scored", []), 1.0 + len(getattr(self, "scored", []))]
+        return Evaluation({"distance": self.scored[-1]}, "counted")
+
+
+def published(out: Path) -> str:
+    return next(line for line in (out / "weights" / "README.md").read_text().splitlines() if "| Steps" in line)
+
+
+def test_a_longer_resumed_run_keeps_its_best_weights(tmp_path):
+    plugin = Worsening()
+    plugin.train(out=tmp_path, **SHORT | {"steps": 5})
+    plugin.train(out=tmp_path, resume=True, **SHORT | {"steps": 10})
+    assert plugin.scored == [1.0, 2.0]  # each once
+    assert published(tmp_path) == "| Steps | 5 |"
+
+
+def test_an_interruption_at_an_evaluation_does_not_lose_it(tmp_path):
+    options: dict[str, Any] = SHORT | {"evaluate_every": 4, "checkpoint_every": 100}
+    first = Trainer(Worsening(), TrainConfig(**options), out=tmp_path)
+    first.data = Interrupting(4 * 4, signal.SIGTERM)  # read ahead during the fourth step
+    first.run()
+    assert final(tmp_path)["progress"]["updates"] == 4
+    assert not (tmp_path / "weights").exists()
+    Worsening().train(out=tmp_path, resume=True, **options)
+    assert published(tmp_path) == "| Steps | 4 |"
+    assert [r["step"] for r in log(tmp_path) if "scores" in r] == [4, 8, 12]
+
+
+def test_without_scores_the_last_weights_are_published(tmp_path):
+    run_toy(tmp_path, evaluate_count=0, evaluate_every=3)
+    assert published(tmp_path) == "| Steps | 12 |"
+    assert not [r for r in log(tmp_path) if "scores" in r]
+
+
+def test_a_log_line_that_a_kill_cut_short_does_not_stop_resuming(tmp_path):
+    run_toy(tmp_path, steps=8)
+    with open(tmp_path / "log.jsonl", "a") as file:
+        file.write('{"step": 8, "d": 0.')
+    run_toy(tmp_path, steps=12, resume=True)
+    assert [r["step"] for r in log(tmp_path) if "d" in r] == [4, 8, 12]
+
+
+def test_other_networks_cannot_go_on_with_a_run(tmp_path):
+    run_toy(tmp_path, steps=2)
+    with pytest.raises(ValueError, match=r"made with other settings of the networks.*size mismatch"):
+        run_toy(tmp_path, ToySettings(width=8), steps=4, resume=True)
 
 
 def test_a_run_folder_is_never_overwritten_by_accident(tmp_path):
@@ -273,28 +340,36 @@ def test_several_discriminator_updates_draw_fresh_batches(tmp_path):
     assert (g, d) == (5, 15)
 
 
-@pytest.mark.parametrize("options", [{}, {"accumulate": 2}])
-def test_two_processes_see_what_one_with_the_whole_batch_sees(tmp_path, options):
-    """Adam divides by the gradient's size, so that rounding shows: weights agree to 1e-4 after 12 steps."""
-    whole = 2 * 4 * options.get("accumulate", 1)
+def two_processes(out: Path, **options: Any) -> None:
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    both = SHORT | options | {"out": str(tmp_path / "two")}
+    arguments = json.dumps(SHORT | options | {"out": str(out)})
     environment = ENVIRONMENT | {"ACCELERATE_USE_CPU": "true"}
     done = subprocess.run(
-        [*command, str(HERE / "run_toy.py"), json.dumps(both)], env=environment, capture_output=True, timeout=120
+        [*command, str(HERE / "run_toy.py"), arguments], env=environment, capture_output=True, timeout=120
     )
     assert done.returncode == 0, done.stderr.decode()
-    assert final(tmp_path / "two")["processes"] == 2
-    ranks = [
-        torch.load(p, weights_only=True)["weights"]
-        for p in sorted(tmp_path.glob("two/checkpoints/step-00000012/rank*.pt"))
-    ]
-    assert len(ranks) == 2
-    assert ranks[0] == ranks[1]  # a hash of every weight: the processes stayed synchronised, bit for bit
-    run_toy(tmp_path / "one", batch_size=whole)
+    assert final(out)["processes"] == 2  # each checkpoint also compares a hash of every weight between processes
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_two_processes_see_what_one_with_the_whole_batch_sees(tmp_path, accumulate):
+    """Adam divides by the gradient's size, so that rounding shows: weights agree to 1e-4 after 12 steps."""
+    two_processes(tmp_path / "two", accumulate=accumulate, steps=6)
+    two_processes(tmp_path / "two", accumulate=accumulate, resume=True)
+    run_toy(tmp_path / "one", batch_size=2 * 4 * accumulate)
     left, right = final(tmp_path / "one"), final(tmp_path / "two")
     assert left["progress"]["images"] == right["progress"]["images"]
     assert_same(left["networks"], right["networks"], tolerance=1e-4)
+
+
+def test_processes_that_would_not_synchronise_are_refused(tmp_path):
+    """Without ACCELERATE_USE_CPU, Accelerate takes each process for the only one."""
+    environment = {k: v for k, v in ENVIRONMENT.items() if k != "ACCELERATE_USE_CPU"} | {"WORLD_SIZE": "2"}
+    arguments = json.dumps(SHORT | {"out": str(tmp_path / "run")})
+    command = [sys.executable, str(HERE / "run_toy.py"), arguments]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    assert "2 processes were started but would not synchronise: set ACCELERATE_USE_CPU=true" in done.stderr
+    assert not (tmp_path / "run").exists()
 
 
 # -- stopping ---------------------------------------------------------------------------------------------------------
@@ -309,12 +384,12 @@ def test_it_stops_at_equilibrium_when_d_cannot_tell_and_the_score_stalls(tmp_pat
                 nn.init.zeros_(p)
             return nets
 
-    options = SHORT | {"steps": 100, "lr_g": 0.0, "lr_d": 0.0, "log_every": 1, "evaluate_every": 2}
+    options = SHORT | {"steps": 200, "lr_g": 0.0, "lr_d": 0.0, "log_every": 50, "evaluate_every": 2}
     Undecided().train(out=tmp_path / "run", equilibrium=0.05, patience=3, **options)
-    assert final(tmp_path / "run")["progress"]["updates"] == 8  # the first score is the best, three more are not
+    assert final(tmp_path / "run")["progress"]["updates"] == 118  # its mean accuracy comes near enough at 114
     assert "equilibrium" in capsys.readouterr().out
-    Undecided().train(out=tmp_path / "off", patience=3, **options | {"steps": 12})
-    assert final(tmp_path / "off")["progress"]["updates"] == 12
+    Undecided().train(out=tmp_path / "off", patience=3, **options | {"steps": 130})
+    assert final(tmp_path / "off")["progress"]["updates"] == 130
 
 
 def test_it_stops_when_time_is_up(tmp_path, capsys):
@@ -328,30 +403,43 @@ def test_a_run_that_diverges_says_so(tmp_path):
         run_toy(tmp_path / "run", ToySettings(loss="least-squares"), lr_g=1e30, lr_d=1e30)
 
 
-def test_stages_train_only_their_own_networks(tmp_path):
-    class Staged(Toy):
-        def stages(self) -> tuple[Stage, ...]:
-            return (Stage("alone", 0.5, discriminators=()), Stage("together", 0.5))
+class Staged(Toy):
+    def stages(self) -> tuple[Stage, ...]:
+        return (Stage("alone", 0.5, discriminators=()), Stage("together", 0.5))
 
-    run = Trainer(Staged(), TrainConfig(**SHORT), out=tmp_path / "run")
-    first = bits(run.nets.discriminators)
-    for _ in range(3):
-        run._step()
-    assert not changed(first, run.nets.discriminators)
-    run.progress.stage, run.progress.index = 1, 0
-    run._enter_stage()
-    run._step()
-    assert changed(first, run.nets.discriminators)
-    assert run.stage_steps() == 6
+    def sample(self, nets: Networks, fixed: Any) -> torch.Tensor:
+        self.drawn = [*getattr(self, "drawn", []), fixed.step.stage]
+        return super().sample(nets, fixed)
+
+
+def test_stages_train_only_their_own_networks_and_resume_in_the_middle(tmp_path):
+    plugin = Staged()
+    plugin.train(out=tmp_path / "straight", **SHORT | {"sample_every": 6, "evaluate_count": 0})
+    assert plugin.drawn[:2] == ["alone", "alone"]
+    assert plugin.drawn[-1] == "together"
+    moves = [torch.load(p / "common.pt", weights_only=True) for p in checkpoints.whole(tmp_path / "straight")]
+    assert moves[-1]["progress"] | {"hours": 0} == moves[-1]["progress"] | {"hours": 0, "stage": 1, "index": 6}
+    for steps in (4, 9):
+        run = Trainer(Staged(), TrainConfig(**SHORT), out=tmp_path / "broken", resume=steps > 4)
+        run.data = Interrupting(4 * steps, signal.SIGTERM)
+        start = bits(run.nets.discriminators)
+        run.run()
+        assert bool(changed(start, run.nets.discriminators)) == (steps > 6)
+    Staged().train(out=tmp_path / "broken", resume=True, **SHORT)
+    same_training(tmp_path / "straight", tmp_path / "broken")
 
 
 @pytest.mark.parametrize(
     ("option", "value", "message"),
     [
-        ("steps", 0, "steps: expected at least 1, got 0"),
+        ("steps", 0, "steps: expected a whole number of at least 1, got 0"),
         ("precision", "fp8", "expected auto, bf16 or fp32, got 'fp8'"),
-        ("decay_from", 2.0, "decay_from: expected a share"),
-        ("equilibrium", 0.7, "equilibrium: expected a band"),
+        ("decay_from", 2.0, "decay_from: expected a number from 0 to 1, got 2.0"),
+        ("equilibrium", 0.7, "equilibrium: expected a number from 0 to 0.49"),
+        ("equilibrium", 0.1, "equilibrium: needs evaluate_every"),
+        ("batch_size", 2.5, "batch_size: expected a whole number of at least 1, got 2.5"),
+        ("lr_g", -1.0, "lr_g: expected a number of at least 0, got -1.0"),
+        ("lr_g", float("nan"), "lr_g: expected a number"),
     ],
 )
 def test_bad_options_say_what_was_expected(option, value, message):
@@ -373,4 +461,4 @@ def test_checkpoints_of_another_plugin_are_refused(tmp_path):
 
     run_toy(tmp_path / "run", steps=2)
     with pytest.raises(ValueError, match="checkpoint of 'toy'.*expected 'other'"):
-        Trainer(Other(), trainer.TrainConfig(**SHORT), out=tmp_path / "run", resume=True)
+        Trainer(Other(), TrainConfig(**SHORT), out=tmp_path / "run", resume=True)

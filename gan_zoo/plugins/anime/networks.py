@@ -132,7 +132,10 @@ class AnimeGenerator(ModelMixin, ConfigMixin):
         z = torch.randn(count, self.config["latent_dim"], generator=torch.Generator().manual_seed(0)).to(self.w_mean)
         attributes = self.config["attributes"]
         y = torch.zeros(count, attributes).to(z) if attributes else None
+        training = self.training
+        self.eval()  # batch norm must not learn from this
         self.w_mean.copy_(self.map(z, y).mean(dim=0))
+        self.train(training)
 
 
 class ProjectedDiscriminator(ModelMixin, ConfigMixin):

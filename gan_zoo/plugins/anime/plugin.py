@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, NamedTuple
 
@@ -13,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from gan_zoo import data, hub, images, losses, metrics, trainer
-from gan_zoo.augment import diff_augment
+from gan_zoo.augment import diff_augment, policies
 from gan_zoo.data import to_float
 from gan_zoo.features import FeaturePyramid
 from gan_zoo.plugin import (
@@ -63,7 +64,7 @@ class Settings:
     feature_size: int = 96  # pictures are resized to this before the frozen network
     augment: str = "translation,cutout"  # no colour: characters differ by theirs
     loss: str = "hinge"
-    r1: float = 1.0  # weight of the R1 penalty, residual discriminator only
+    r1: float = 1.0  # weight of the R1 penalty; the projected discriminator goes without
     r1_every: int = 16
     drawn: int = 2000  # characters of the built-in data
 
@@ -75,6 +76,11 @@ class Settings:
                 f"resolution {self.resolution} does not fit {len(self.channels)} channel widths, which end at "
                 f"{4 * 2 ** (len(self.channels) - 1)} px"
             )
+        if self.feature_size % 32 or self.feature_size < 32:
+            raise ValueError(f"feature_size: expected a multiple of 32, got {self.feature_size}")
+        if self.r1_every < 1 or self.drawn < 20:
+            raise ValueError(f"expected r1_every >= 1 and drawn >= 20, got {self.r1_every} and {self.drawn}")
+        policies(self.augment)
         losses.adversarial(self.loss)
 
 
@@ -96,6 +102,15 @@ class Faces:
         if self.flip:
             pictures = data.flip(pictures, data.sample_flips(numbers, self.seed))
         return {"image": to_float(pictures)}
+
+
+@lru_cache(maxsize=2)  # both splits of a run look at the training pictures
+def read_pictures(source: str | None, split: str, size: int, drawn: int) -> Tensor:
+    """A split as uint8 (N, 3, size, size): of a data set, or of `drawn` built-in characters where `source` is None."""
+    if source is not None:
+        return data.images_to_tensor(data.load(source, split=split), size)
+    rows = [row for row in range(drawn) if (row % 10 == 9) == (split == "validation")]
+    return torch.stack([torch.from_numpy(np.array(draw_character(row, size))) for row in rows]).permute(0, 3, 1, 2)
 
 
 class Copies(NamedTuple):
@@ -178,15 +193,9 @@ class Anime(Plugin):
         return Networks({"generator": generator}, {"discriminator": discriminator, "features": features})
 
     def data(self, source: str | None, split: str, seed: int) -> Data:
-        pictures = {name: self._pictures(source, name) for name in {split, "train"}}
+        s = self.settings
+        pictures = {name: read_pictures(source, name, s.resolution, s.drawn) for name in {split, "train"}}
         return Faces(pictures[split], pictures["train"], seed, flip=split == "train")
-
-    def _pictures(self, source: str | None, split: str) -> Tensor:
-        size = self.settings.resolution
-        if source is not None:
-            return data.images_to_tensor(data.load(source, split=split), size)
-        rows = [row for row in range(self.settings.drawn) if (row % 10 == 9) == (split == "validation")]
-        return torch.stack([torch.from_numpy(np.array(draw_character(row, size))) for row in rows]).permute(0, 3, 1, 2)
 
     def _look(self, nets: Networks, pictures: Tensor, step: Step) -> Any:
         """What D sees of pictures: augmented, and for the projected D through the frozen network."""
@@ -244,6 +253,9 @@ class Anime(Plugin):
         protocol = f"{metrics.PROTOCOL} Seeds from 0, truncation 1, against real pictures kept apart. {copies.protocol}"
         return Evaluation(scores | copies.scores, protocol, pictures)
 
+    def check_evaluation(self) -> None:
+        metrics.Judge()
+
     @property
     def feature_networks(self) -> str:
         if self.settings.discriminator != "projected":
@@ -269,7 +281,7 @@ class Anime(Plugin):
         *,
         seed: Seed = 0,
         count: Annotated[int, Arg(Text("Pictures", "Imágenes"), minimum=1, maximum=64, cli_maximum=100_000)] = 16,
-        truncation: Truncation = 0.8,
+        truncation: Truncation = 1.0,
     ) -> list[Image.Image]:
         return images.to_images(pipeline([(seed + i) % (MAX_SEED + 1) for i in range(count)], truncation))
 
@@ -287,7 +299,7 @@ class Anime(Plugin):
         seed_a: SeedA = 0,
         seed_b: SeedB = 1,
         frames: Annotated[int, Arg(Text("Pictures", "Imágenes"), minimum=2, maximum=60, cli_maximum=600)] = 24,
-        truncation: Truncation = 0.8,
+        truncation: Truncation = 1.0,
     ) -> Film:
         start, end = pipeline.latents([seed_a, seed_b], truncation)
         there = torch.linspace(0, 1, frames, device=start.device)[:, None, None, None]

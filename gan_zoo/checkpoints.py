@@ -1,0 +1,72 @@
+"""Checkpoints that a kill at any moment cannot break: a folder each, written as `NAME.part` and renamed when whole."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+
+
+def whole(run: Path) -> list[Path]:
+    """The whole checkpoints of a run, oldest first; what a kill left half written is not among them."""
+    return sorted(p for p in (run / "checkpoints").glob("step-*") if p.suffix != ".part")
+
+
+def latest(run: Path) -> Path | None:
+    """The newest whole checkpoint of a run."""
+    return next(reversed(whole(run)), None)
+
+
+def begin(run: Path, name: str) -> Path:
+    """An empty folder for the parts of a checkpoint; leftovers of killed saves are removed."""
+    for leftover in (run / "checkpoints").glob("*.part"):
+        shutil.rmtree(leftover)
+    part = run / "checkpoints" / f"{name}.part"
+    part.mkdir(parents=True)
+    return part
+
+
+def write(path: Path, value: Any) -> None:
+    """Writes a part, and waits until it is on the disk."""
+    with open(path, "wb") as file:
+        torch.save(value, file)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def read(path: Path) -> Any:
+    """Reads a part, on the CPU. Tensors and plain containers only: nothing in it can run."""
+    return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def commit(part: Path, keep: int) -> Path:
+    """Gives the folder its name, now that it is whole, and removes all but the last `keep`."""
+    final = part.with_suffix("")
+    _sync(part)
+    os.rename(part, final)
+    _sync(final.parent)
+    for old in whole(final.parents[1])[:-keep]:
+        shutil.rmtree(old)
+    return final
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    os.fsync(descriptor)
+    os.close(descriptor)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a text file in one atomic step."""
+    part = path.with_name(path.name + ".part")
+    part.write_text(text)
+    os.replace(part, path)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes a JSON file in one atomic step."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
