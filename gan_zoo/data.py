@@ -1,11 +1,11 @@
 """Training data: one `load` for the layouts people have, pictures as tensors, and which rows make up which batch.
 
-    dataset = load("someone/pictures")                    # or a folder, a parquet file, a datasets.Dataset
-    pictures = ImageTensors(dataset, size=64)             # pictures[rows] -> uint8 (B, 3, 64, 64)
-    samples = sample_indices(step, batch_size)            # position in the endless stream of samples
-    batch = to_float(pictures[sample_rows(samples, len(pictures), seed)])
+    dataset = load("someone/pictures")                   # or a folder, a parquet file, a datasets.Dataset
+    pictures = images_to_tensor(dataset, size=64)        # uint8 (N, 3, 64, 64)
+    samples = torch.arange(96, 128)                      # positions in the endless stream of samples
+    batch = to_float(pictures[sample_rows(samples, len(pictures), seed=0)])
 
-A batch is a pure function of (seed, step), so resuming needs only the step number, and N processes see together what
+A sample's number settles everything random about it, so resuming needs one integer, and N processes see together what
 one would. Columns: `image`; `image` + `label`; `imageA` + `imageB`; `image` + `person` + `keypoints`.
 """
 
@@ -15,7 +15,7 @@ import io
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
@@ -325,74 +325,13 @@ def _open(path: str) -> Image.Image:
         return Image.open(io.BytesIO(file.read()))
 
 
-class ImageTensors:
-    """Pictures of a set as tensors: `pictures[rows]` -> uint8 (B, 3, H, W), rows a tensor, list or slice.
-
-    A set that fits in `memory` bytes is decoded once, now; a larger one at each access (see `read_ahead`).
-    """
-
-    def __init__(self, dataset: Dataset, size: int | tuple[int, int], column: str = "image", memory: int = 2 * 1024**3):
-        self.dataset, self.column = dataset, column
-        self.size = (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))
-        if min(self.size) < 1:
-            raise DataError(f"size {size}: expected at least one pixel a side")
-        if len(dataset) == 0:
-            raise DataError("no rows; expected at least one picture")
-        small = len(dataset) * 3 * self.size[0] * self.size[1] <= memory
-        self.pixels = images_to_tensor(dataset, self.size, column) if small else None
-
-    def __len__(self) -> int:
-        return len(self.dataset)
-
-    def __getitem__(self, rows: Tensor | Sequence[int] | slice) -> Tensor:
-        if self.pixels is not None:
-            return self.pixels[rows]  # type: ignore[index]
-        if isinstance(rows, slice):
-            rows = range(*rows.indices(len(self)))
-        return images_to_tensor(self.dataset, self.size, self.column, [int(row) for row in rows])
-
-
 def to_float(pictures: Tensor) -> Tensor:
     """uint8 in [0, 255] -> float32 in [-1, 1]."""
     return pictures.float() / 127.5 - 1
 
 
-def to_uint8(pictures: Tensor) -> Tensor:
-    """float in [-1, 1] -> uint8, values outside clipped; the inverse of `to_float`."""
-    return ((pictures.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
-
-
-def read_ahead(items: Iterable[T], depth: int = 2) -> Iterator[T]:
-    """The same items in the same order, up to `depth` of them made by another thread before they are asked for."""
-    iterator, end = iter(items), object()
-    with ThreadPoolExecutor(1) as pool:
-        waiting = [pool.submit(next, iterator, end) for _ in range(depth)]
-        try:
-            while (item := waiting.pop(0).result()) is not end:
-                waiting.append(pool.submit(next, iterator, end))
-                yield item  # type: ignore[misc]
-        finally:
-            for future in waiting:
-                future.cancel()
-
-
 # ---------------------------------------------------------------------------------------------------------------------
 # Which rows make up which batch: pure functions of (seed, step)
-
-
-def sample_indices(step: int, batch_size: int, process: int = 0, processes: int = 1) -> Tensor:
-    """The global sample indices of a step: int64 (batch_size / processes,).
-
-    batch_size counts all processes together; process r takes the r-th contiguous block, so that the blocks put end to
-    end are the batch of one process. A sample's index settles everything random about it: its row, its flip, its noise.
-    """
-    if batch_size < 1 or step < 0 or not 0 <= process < processes:
-        raise ValueError(f"step {step}, batch {batch_size}, process {process} of {processes}: expected 0, 1, 0 of 1 up")
-    if batch_size % processes:
-        raise ValueError(f"batch size {batch_size} on {processes} processes: expected a multiple of {processes}")
-    own = batch_size // processes
-    start = step * batch_size + process * own
-    return torch.arange(start, start + own)
 
 
 def sample_rows(samples: Tensor, n: int, seed: int, stream: int = 0) -> Tensor:
@@ -414,11 +353,6 @@ def sample_rows(samples: Tensor, n: int, seed: int, stream: int = 0) -> Tensor:
 @lru_cache(maxsize=8)
 def _permutation(n: int, seed: int, stream: int, epoch: int) -> np.ndarray:
     return np.random.default_rng([seed, stream, epoch]).permutation(n)
-
-
-def batch_indices(n: int, batch_size: int, step: int, seed: int, process: int = 0, processes: int = 1) -> Tensor:
-    """The rows of one step's batch: `sample_rows` of `sample_indices`."""
-    return sample_rows(sample_indices(step, batch_size, process, processes), n, seed)
 
 
 def sample_flips(samples: Tensor, seed: int, stream: int = 0) -> Tensor:

@@ -306,11 +306,14 @@ def score_images(
     n = min(len(fake), len(real))  # precision and recall need equal counts
     precision, recall = precision_recall(_some(real_features, n, generator), _some(fake_features, n, generator))
     a, b = torch.randperm(len(real), generator=generator).chunk(2)
+    precision_floor, recall_floor = precision_recall(real_features[a[: len(b)]], real_features[b])
     return {
         "kid_x1000": 1000 * kid(fake_features, real_features, seed=seed),
         "kid_x1000_floor": 1000 * kid(real_features[a], real_features[b], seed=seed),
         "precision": precision,
+        "precision_floor": precision_floor,
         "recall": recall,
+        "recall_floor": recall_floor,
         "sliced_wasserstein": _mean(sliced_wasserstein(real, fake, seed)),
         "sliced_wasserstein_floor": _mean(sliced_wasserstein(real[a], real[b], seed)),
         "count_fake": len(fake),

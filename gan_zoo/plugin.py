@@ -430,8 +430,10 @@ class Plugin(ABC):
 
         Raises ValueError for an unknown preset, and what `load` raises.
         """
+        key = self.preset(preset).name if preset is None else preset
+        if key in self._pipelines:  # a preset that is slow to come holds up nobody who uses another
+            return self._pipelines[key]
         with self._loading:
-            key = self.preset(preset).name if preset is None else preset
             if key not in self._pipelines:
                 self._pipelines[key] = self.load(key, device="cuda" if torch.cuda.is_available() else "cpu")
             return self._pipelines[key]

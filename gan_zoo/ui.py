@@ -362,7 +362,7 @@ def output_component(words: Words, name: str, kind: Any) -> Any:
         return words.make(
             gr.Video,
             format="mp4",
-            height=440,
+            height=384,
             autoplay=True,
             loop=True,
             interactive=False,

@@ -114,6 +114,19 @@ def test_both_configurations_train_on_the_built_in_data(tmp_path, discriminator)
     assert len(plugin.infer("generate", preset=str(weights), count=3)) == 3
 
 
+def test_evaluation_scores_pictures_kept_apart_and_shows_generated_ones_only(pipeline):
+    plugin = Anime(Settings(**TINY, drawn=100))
+    faces = plugin.data(None, "validation", 0)
+    evaluation = plugin.evaluate(pipeline, faces, 12)
+    scores = evaluation.scores
+    assert (scores["count_fake"], scores["count_real"]) == (12, 10)
+    assert scores["kid_x1000"] > 100  # nobody trained this
+    assert abs(scores["kid_x1000_floor"]) < scores["kid_x1000"] / 2
+    assert "Lite2" in evaluation.protocol
+    assert len(evaluation.pictures) == 2
+    assert plugin.evaluate(pipeline, faces, 12).scores == scores
+
+
 def test_a_copied_training_picture_is_noticed():
     pictures = torch.randint(0, 256, (40, 3, 32, 32), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
     faces = Faces(pictures[:10], pictures[10:], seed=0, flip=False)

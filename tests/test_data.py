@@ -234,75 +234,28 @@ def test_other_shapes_are_covered_and_cropped_at_the_centre():
     assert data.images_to_tensor(rows, (16, 4)).shape == (1, 3, 16, 4)
 
 
-def test_cached_and_uncached_pictures_are_the_same(tmp_path):
-    dataset = data.load(folder(tmp_path, _=12), split="all")
-    cached, lazy = data.ImageTensors(dataset, 8), data.ImageTensors(dataset, 8, memory=0)
-    assert cached.pixels is not None and lazy.pixels is None and len(cached) == len(lazy) == 12
-    for rows in (torch.tensor([3, 0, 3]), [11], slice(2, 9, 3)):
-        assert torch.equal(cached[rows], lazy[rows])
-    assert cached[[5]][0, 0, 0, 0] == 5
+def test_float_covers_the_range_of_the_networks():
+    floats = data.to_float(torch.tensor([0, 51, 255], dtype=torch.uint8))
+    assert floats.tolist() == pytest.approx([-1, -0.6, 1])
 
 
-def test_float_and_back_is_exact():
-    pixels = torch.arange(256, dtype=torch.uint8)
-    floats = data.to_float(pixels)
-    assert floats.min() == -1 and floats.max() == 1
-    assert torch.equal(data.to_uint8(floats), pixels)
-    assert data.to_uint8(torch.tensor([-3.0, 3.0])).tolist() == [0, 255]
-
-
-def test_read_ahead_keeps_order_and_passes_errors_on():
-    def items():
-        yield from range(5)
-        raise KeyError("the sixth")
-
-    ahead = data.read_ahead(items())
-    assert [next(ahead) for _ in range(5)] == list(range(5))
-    with pytest.raises(KeyError, match="the sixth"):
-        next(ahead)
-    assert list(data.read_ahead([None, 0])) == [None, 0] and list(data.read_ahead([])) == []
-    endless = data.read_ahead(iter(int, 1))  # stopping early leaves no thread waiting
-    next(endless)
-    endless.close()  # type: ignore[attr-defined]
-
-
-@pytest.mark.parametrize(("n", "batch"), [(10, 4), (7, 7), (3, 8), (1, 2)])
-def test_every_epoch_is_a_permutation_and_batches_wrap(n, batch):
-    rows = torch.cat([data.batch_indices(n, batch, step, seed=5) for step in range(4 * n)])
-    epochs = [epoch.tolist() for epoch in rows[: len(rows) // n * n].view(-1, n)]
+@pytest.mark.parametrize("n", [1, 3, 7, 10])
+def test_every_epoch_is_a_permutation(n):
+    epochs = data.sample_rows(torch.arange(8 * n), n, seed=5).view(8, n).tolist()
     assert all(sorted(epoch) == list(range(n)) for epoch in epochs)
     if n >= 7:
         assert len({tuple(epoch) for epoch in epochs}) > 1
 
 
-def test_batches_depend_on_seed_and_step_alone():
-    first = [data.batch_indices(100, 16, step, seed=1) for step in range(20)]
-    again = [data.batch_indices(100, 16, step, seed=1) for step in reversed(range(20))][::-1]
-    assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
-    assert not torch.equal(first[0], data.batch_indices(100, 16, 0, seed=2))
-    samples = data.sample_indices(0, 16)
-    assert not torch.equal(data.sample_rows(samples, 100, 1), data.sample_rows(samples, 100, 1, stream=1))
-
-
-@pytest.mark.parametrize("processes", [1, 2, 3])
-def test_processes_see_together_what_one_would(processes):
-    for step in (0, 3):
-        whole = data.batch_indices(10, 12, step, seed=0)
-        parts = [data.batch_indices(10, 12, step, 0, process, processes) for process in range(processes)]
-        assert torch.equal(torch.cat(parts), whole)
-        samples = [data.sample_indices(step, 12, process, processes) for process in range(processes)]
-        flips = torch.cat([data.sample_flips(s, 0) for s in samples])
-        assert torch.equal(flips, data.sample_flips(data.sample_indices(step, 12), 0))
-
-
-def test_uneven_or_impossible_batches_are_refused():
-    with pytest.raises(ValueError, match="batch size 10 on 3 processes"):
-        data.sample_indices(0, 10, 0, 3)
-    for arguments in ((-1, 4), (0, 0), (0, 4, 2, 2)):
-        with pytest.raises(ValueError, match="expected"):
-            data.sample_indices(*arguments)
+def test_rows_depend_on_sample_seed_and_stream_alone():
+    samples = torch.arange(250)
+    rows = data.sample_rows(samples, 100, seed=1)
+    parts = [data.sample_rows(part, 100, seed=1) for part in reversed(samples.split(48))]
+    assert torch.equal(torch.cat(parts[::-1]), rows)
+    assert not torch.equal(data.sample_rows(samples, 100, seed=2), rows)
+    assert not torch.equal(data.sample_rows(samples, 100, seed=1, stream=1), rows)
     with pytest.raises(ValueError, match="a set of 0 rows"):
-        data.batch_indices(0, 4, 0, 0)
+        data.sample_rows(samples, 0, seed=1)
 
 
 def test_flips_are_fair_and_vary_between_epochs():

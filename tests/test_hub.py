@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import multiprocessing
 import os
 import socket
@@ -107,6 +108,18 @@ def test_load_gives_what_was_saved_to_the_bit_of_half_precision(weights):
     half = hub.load(weights, TinyPipeline, dtype=torch.float16)
     assert half.generator.dtype == torch.float16
     assert half.generator.norm.num_batches_tracked.dtype == torch.int64
+
+
+def test_loading_says_nothing(weights):
+    """diffusers warns of networks that want float32 at any change of dtype, also where there are none."""
+    said: list[logging.LogRecord] = []
+    handler = logging.Handler()
+    handler.emit = said.append
+    logging.getLogger("diffusers").addHandler(handler)
+    for dtype in (None, torch.float32, torch.float16):
+        hub.load(weights, TinyPipeline, dtype=dtype)
+    logging.getLogger("diffusers").removeHandler(handler)
+    assert [record.getMessage() for record in said] == []
 
 
 def test_the_folder_holds_what_the_layout_says_and_nothing_else(weights, tmp_path):

@@ -1,7 +1,7 @@
 """The page as a Hugging Face Space: the README's front matter, and what ZeroGPU asks of a program.
 
 The package `spaces` and a GPU belong to that platform. Here stand-ins take their places: a package of that name, whose
-calls lose what ZeroGPU's lose, and PyTorch's fake tensors, which have a device and no memory.
+calls lose what ZeroGPU's lose, and the device "meta", which has no memory.
 """
 
 from __future__ import annotations
@@ -18,20 +18,22 @@ import pytest
 import torch
 import yaml
 from page_server import Mirror
-from torch._subclasses.fake_tensor import FakeTensorMode
 
-from gan_zoo.plugins.anime.plugin import Anime, Settings
+from gan_zoo import ui
+from gan_zoo.plugins.anime.networks import AnimeGenerator
+from gan_zoo.plugins.anime.pipeline import AnimePipeline
 
 ROOT = Path(__file__).parents[1]
 
 
-# -- the README's front matter ------------------------------------------------------------------------------------------
+# -- the README's front matter ----------------------------------------------------------------------------------------
 
 FRONT: dict[str, Any] = yaml.safe_load((ROOT / "README.md").read_text(encoding="utf-8").split("---\n")[1])
 COLOURS = {"red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray"}
-KEYS = {"title", "emoji", "colorFrom", "colorTo", "sdk", "sdk_version", "python_version", "app_file", "pinned", "license",
-        "short_description", "models", "datasets", "tags", "thumbnail", "header", "fullWidth", "suggested_hardware",
-        "suggested_storage", "preload_from_hub", "startup_duration_timeout", "disable_embedding"}  # fmt: skip
+KEYS = {"title", "emoji", "colorFrom", "colorTo", "sdk", "sdk_version", "python_version", "app_file", "pinned",
+        "license", "short_description", "models", "datasets", "tags", "thumbnail", "header", "fullWidth",
+        "suggested_hardware", "suggested_storage", "preload_from_hub", "startup_duration_timeout",
+        "disable_embedding"}  # fmt: skip
 
 
 def test_front_matter_is_what_spaces_read() -> None:
@@ -52,7 +54,7 @@ def test_spaces_install_the_gradio_that_is_tested() -> None:
     assert FRONT["sdk_version"] == pinned
 
 
-# -- ZeroGPU ------------------------------------------------------------------------------------------------------------
+# -- ZeroGPU ----------------------------------------------------------------------------------------------------------
 
 SPACES = """
 import gradio as gr
@@ -101,48 +103,50 @@ print(json.dumps([at_start, loaded[len(at_start):], spaces and spaces.decorated,
 """
 
 
-def visit(tmp_path: Path, *, spaces: bool, cuda: bool) -> list[Any]:
+def visit(tmp_path: Path, *, cuda: bool) -> list[Any]:
     (tmp_path / "spaces").mkdir()
-    if spaces:
-        (tmp_path / "spaces/__init__.py").write_text(SPACES)
-    else:
-        (tmp_path / "spaces").rmdir()
+    (tmp_path / "spaces/__init__.py").write_text(SPACES)
     path = os.pathsep.join(map(str, (tmp_path, ROOT, ROOT / "tests")))
     environment = os.environ | {"PYTHONPATH": path, "GAN_ZOO_WEIGHTS": str(tmp_path)}
     command = [sys.executable, "-c", VISIT.format(cuda=cuda)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
 
 
 def test_zero_gpu_finds_models_on_cuda_and_refusals_keep_their_words(tmp_path: Path) -> None:
-    at_start, later, decorated, words, refusal = visit(tmp_path, spaces=True, cuda=True)
-    assert at_start == [["lost", "cuda"], ["glass", "cuda"]]  # one that cannot be loaded keeps nothing else from it
+    at_start, later, decorated, words, refusal = visit(tmp_path, cuda=True)
+    assert at_start == [["lost", "cuda"], ["glass", "cuda"]]  # one that cannot be loaded does not stop the others
     assert later == [["lost", "cuda"]]
     assert decorated == [["infer", 60]]
     assert words == "hello"
     assert refusal.startswith("no weights of mirror/lost in weights/mirror/lost: train them")
 
 
-@pytest.mark.parametrize(("spaces", "cuda"), [(True, False), (False, True), (False, False)])
-def test_elsewhere_models_wait_for_their_first_call(tmp_path: Path, spaces: bool, cuda: bool) -> None:
-    at_start, later, decorated, words, refusal = visit(tmp_path, spaces=spaces, cuda=cuda)
-    device = "cuda" if cuda else "cpu"
-    assert (at_start, later) == ([], [["glass", device], ["lost", device]])
-    assert decorated == ([["infer", 60]] if spaces else None)
-    assert words == "hello"
+def test_without_a_gpu_a_space_loads_when_asked(tmp_path: Path) -> None:
+    at_start, later, decorated, words, refusal = visit(tmp_path, cuda=False)
+    assert (at_start, later) == ([], [["glass", "cpu"], ["lost", "cpu"]])
+    assert (decorated, words) == ([["infer", 60]], "hello")
     assert "train them" in refusal
 
 
-def test_anime_draws_on_another_device() -> None:
-    """Noise is drawn on the CPU whatever the device; pictures come back to it."""
-    plugin = Anime(Settings(resolution=32, channels=(16, 16, 8, 8), latent_dim=8))
-    with FakeTensorMode():
-        pipeline = plugin.pipeline(plugin.networks()).to("cuda")
-        latents = pipeline.latents([0, 1, 2], 0.5)
-        assert latents.device.type == "cuda"
-        pictures = pipeline.decode(latents)
-    assert (pictures.device.type, pictures.shape) == ("cpu", (3, 3, 32, 32))
+@pytest.mark.skipif(ui.SPACES, reason="the package spaces is installed here")
+def test_elsewhere_nothing_is_decorated_and_models_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert ui.on_gpu(len) is len
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    ui.load_on_gpu(plugin := Mirror({}))
+    assert plugin._pipelines == {}
+
+
+def test_anime_draws_on_the_device_of_its_networks() -> None:
+    """Noise is drawn on the CPU whatever the device, and all else happens there; "meta" is a device with no memory."""
+    generator = AnimeGenerator(resolution=32, latent_dim=8, channels=(16, 16, 8, 8)).eval()
+    pipeline = AnimePipeline(generator).to("meta")
+    latents = pipeline.latents([0, 1, 2], 0.5)
+    assert latents.device.type == "meta"
+    assert generator.synthesize(latents).shape == (3, 3, 32, 32)
+    with pytest.raises(RuntimeError, match="device"):
+        generator.synthesize(torch.zeros(latents.shape))
 
 
 def test_loading_chooses_the_device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

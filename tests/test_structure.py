@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from gan_zoo import registry
+from gan_zoo import hub, registry
 
 ROOT = Path(__file__).parents[1]
 PLUGINS = sorted(p.name for p in (ROOT / "gan_zoo/plugins").iterdir() if (p / "__init__.py").exists())
@@ -126,3 +126,13 @@ def test_the_package_accepts_what_is_pinned() -> None:
         (pin,) = pinned[name].specifier
         assert requirement.specifier.contains(pin.version), f"{requirement} does not accept {pin.version}"
         assert requirement.extras == pinned[name].extras
+
+
+def test_shipped_weights_are_small_and_sound():
+    """Spaces refuse large files without LFS: each under 10 MB, the lot under 80 MB; and nothing pickled."""
+    files = [f for f in (ROOT / "weights").rglob("*") if f.is_file()]
+    assert all(f.stat().st_size < 10_000_000 for f in files)
+    assert sum(f.stat().st_size for f in files) < 80_000_000
+    assert not [f for f in files if f.suffix in (".pt", ".pth", ".bin", ".ckpt", ".pkl")]
+    for manifest in (ROOT / "weights").rglob("gan_zoo.json"):
+        assert hub.verify(manifest.parent).preset == manifest.parent.name

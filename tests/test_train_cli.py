@@ -38,6 +38,8 @@ def test_flags_are_stronger_than_the_run_which_is_stronger_than_the_recipe(tmp_p
         (["anime", "--recipe", "nothing"], "no recipe 'nothing'; there are: anime-faces-64"),
         (["anime", "--out", "nowhere", "--resume"], "nothing to resume: nowhere holds no run"),
         (["anime", "--discriminator", "patch"], "expected projected or residual, got 'patch'"),
+        (["anime", "--no-such-flag", "1"], "unrecognized arguments: --no-such-flag 1"),
+        (["anime", "--steps", "many"], "argument --steps: invalid int value: 'many'"),
         (["anime", "--steps", "0"], "steps: expected a whole number of at least 1, got 0"),
         (["anime", "--data", "missing/folder/x"], "missing/folder/x"),
     ],
@@ -57,6 +59,12 @@ def test_a_second_run_in_the_same_folder_is_refused(tmp_path, capsys):
     assert main(["anime", *SMALL, *SHORT, "--out", out]) == 0
     assert main(["anime", *SMALL, *SHORT, "--out", out]) == 2
     assert "already holds a run" in capsys.readouterr().err
+
+
+def test_a_misspelt_recipe_is_refused(tmp_path, capsys):
+    (tmp_path / "wrong.toml").write_text("[trian]\nsteps = 3\n")
+    assert main(["anime", "--recipe", str(tmp_path / "wrong.toml")]) == 2
+    assert "'trian' is none of plugin, preset, train, settings" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("path", sorted(RECIPES.glob("*.toml")), ids=lambda path: path.stem)

@@ -11,38 +11,56 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import os
 import sys
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 RECIPES = Path(__file__).parent / "recipes"
 
 
 def read_recipe(name: str) -> dict[str, Any]:
-    """A recipe by name (train/recipes/NAME.toml) or by path: {plugin, preset, data, train: {...}, settings: {...}}."""
+    """A recipe by name (train/recipes/NAME.toml) or by path: {plugin, preset, train: {...}, settings: {...}}."""
     path = Path(name) if name.endswith(".toml") else RECIPES / f"{name}.toml"
     if not path.is_file():
         known = ", ".join(sorted(p.stem for p in RECIPES.glob("*.toml"))) or "none"
         raise ValueError(f"no recipe {name!r}; there are: {known}")
     try:
-        return tomllib.loads(path.read_text())
+        recipe = tomllib.loads(path.read_text())
     except tomllib.TOMLDecodeError as error:
         raise ValueError(f"{path} is not a recipe: {error}") from None
+    unknown = set(recipe) - {"plugin", "preset", "train", "settings"}
+    if unknown:
+        raise ValueError(f"{path}: {sorted(unknown)[0]!r} is none of plugin, preset, train, settings")
+    return recipe
 
 
 def _parse(field: dataclasses.Field, default: Any) -> Any:
     """How a flag's text becomes the field's value."""
     if isinstance(default, bool):
-        return lambda text: {"true": True, "false": False}[text.lower()]
+        return _true_or_false
     if isinstance(default, tuple):
         kind = type(default[0]) if default else str
         return lambda text: tuple(kind(part) for part in text.split(",") if part)
     return type(default)
 
 
-def _add_flags(parser: argparse.ArgumentParser, title: str, defaults: Any) -> None:
+def _true_or_false(text: str) -> bool:
+    if text.lower() not in ("true", "false"):
+        raise argparse.ArgumentTypeError(f"expected true or false, got {text!r}")
+    return text.lower() == "true"
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line; flags are never abbreviated."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ValueError(message)
+
+
+def _add_flags(parser: Parser, title: str, defaults: Any) -> None:
     group = parser.add_argument_group(title)
     for field in dataclasses.fields(defaults):
         default = getattr(defaults, field.name)
@@ -75,7 +93,7 @@ def _make(kind: type, where: str, *layers: dict[str, Any]) -> Any:
 def main(argv: Sequence[str] | None = None) -> int:
     try:
         return _main(sys.argv[1:] if argv is None else argv)
-    except (ValueError, FloatingPointError) as error:
+    except (ValueError, FloatingPointError, ImportError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
 
@@ -84,7 +102,7 @@ def _main(argv: Sequence[str]) -> int:
     from gan_zoo import registry
 
     slugs = list(registry.discover().plugins)
-    first = argparse.ArgumentParser(
+    first = Parser(
         "python -m train",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -97,8 +115,11 @@ def _main(argv: Sequence[str]) -> int:
     from gan_zoo.trainer import TrainConfig
 
     plugin_class = type(registry.get(known.plugin))
-    parser = argparse.ArgumentParser(
-        f"python -m train {known.plugin}", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    parser = Parser(
+        f"python -m train {known.plugin}",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
     parser.add_argument("plugin")
     parser.add_argument("--data", help="Hub dataset id, folder or parquet file; the built-in data if left out")
@@ -132,10 +153,12 @@ def _main(argv: Sequence[str]) -> int:
     )
     plugin = plugin_class(settings)
     data = arguments["data"] or run.get("data")
-    name = recipe.get("preset") or run.get("preset") or out.name
+    name = run.get("preset") or recipe.get("preset") or out.name
     preset = next((p for p in plugin.presets if p.name == name), None)
     weights = plugin.train(data=data, out=out, resume=arguments["resume"], preset=preset, config=config)
-    if arguments["push_to_hub"]:
+    if json.loads((out / "run.json").read_text()).get("stopped") == "signal":
+        return 130
+    if arguments["push_to_hub"] and os.environ.get("RANK", "0") == "0":
         print(hub.push(weights, arguments["push_to_hub"]))
     return 0
 
