@@ -28,6 +28,7 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs
+from filelock import FileLock, Timeout
 from PIL import Image
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -318,7 +319,10 @@ class Trainer:
         if int(os.environ.get("WORLD_SIZE", 1)) != self.accelerator.num_processes:
             started = os.environ["WORLD_SIZE"]
             raise ValueError(f"{started} processes were started but would not synchronise: set ACCELERATE_USE_CPU=true")
-        if not resume and (self.run_folder / "run.json").exists():
+        known = (self.run_folder / "run.json").exists()
+        if resume and not known:
+            raise ValueError(f"nothing to resume: {self.run_folder} holds no run")
+        if known and not resume:
             raise ValueError(f"{self.run_folder} already holds a run: go on with --resume, or choose another --out")
         self.device = self.accelerator.device
         self.processes, self.rank = self.accelerator.num_processes, self.accelerator.process_index
@@ -339,6 +343,13 @@ class Trainer:
         self._prefetched: tuple[list[list[range]], Future[list[list[Batch]]]] | None = None
         self.progress, self.state = Progress(), {}
         self._enter_stage()
+        self._lock = FileLock(self.run_folder / ".lock")  # released by the system, however this process ends
+        if self.accelerator.is_main_process:
+            self.run_folder.mkdir(parents=True, exist_ok=True)
+            try:
+                self._lock.acquire(timeout=0)
+            except Timeout:
+                raise ValueError(f"another process is training in {self.run_folder}") from None
         if resume:
             self._load_checkpoint()
         self.stop = Stop.NOT_YET
@@ -451,31 +462,26 @@ class Trainer:
 
         batches = self._batches()
         fakes: Fakes = None
-        for draw, micro_batches in enumerate(batches):
-            final = draw == len(batches) - 1
-            if duel.d_optimizer is None and not final:
-                continue
+        whole = (
+            config.accumulate == 1
+        )  # accumulated, the graphs of all micro-batches would not fit: G's half makes anew
+        for draw, micro_batches in enumerate(batches if duel.d_optimizer else ()):
             for m, batch in enumerate(micro_batches):
-                last = m == len(micro_batches) - 1
-                if duel.d_optimizer is None:
-                    continue
-                with torch.set_grad_enabled(final and last and len(micro_batches) == 1):
+                with torch.set_grad_enabled(whole and draw == len(batches) - 1):
                     fakes = duel.generate(batch, self._at("generate", m, draw))
-                with self._unsynchronised(duel.parallel.discriminators.values(), last):
-                    losses = duel.d_backward(batch, fakes, self._at("d", m, draw), 1 / len(micro_batches))
+                with self._unsynchronised(duel.parallel.discriminators.values(), m == config.accumulate - 1):
+                    losses = duel.d_backward(batch, fakes, self._at("d", m, draw), 1 / config.accumulate)
                 report |= _named("d", losses)
-            if duel.d_optimizer is not None:
-                duel.update(duel.d_optimizer)
+            duel.update(duel.d_optimizer)
 
-        if duel.g_optimizer is not None:
-            draw, micro_batches = len(batches) - 1, batches[-1]
-            for m, batch in enumerate(micro_batches):
-                last = m == len(micro_batches) - 1
-                with self._unsynchronised(duel.parallel.generators.values(), last):
-                    if fakes is None or len(micro_batches) > 1:  # accumulated: graphs of all micro-batches do not fit
-                        fakes = duel.generate(batch, self._at("generate", m, draw))
-                    losses = duel.g_backward(batch, fakes, self._at("g", m, draw), 1 / len(micro_batches))
-                report |= _named("g", losses)
+        draw = len(batches) - 1
+        for m, batch in enumerate(batches[draw] if duel.g_optimizer else ()):
+            with self._unsynchronised(duel.parallel.generators.values(), m == config.accumulate - 1):
+                if fakes is None or not whole:
+                    fakes = duel.generate(batch, self._at("generate", m, draw))
+                losses = duel.g_backward(batch, fakes, self._at("g", m, draw), 1 / config.accumulate)
+            report |= _named("g", losses)
+        if duel.g_optimizer:
             duel.update(duel.g_optimizer)
 
         if "d_accuracy" in report:
@@ -559,6 +565,7 @@ class Trainer:
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
         self._reader.shutdown(cancel_futures=True)
+        self._lock.release()
 
     def _on_signal(self, number: int, _frame: Any) -> None:
         if self._signal is not None:
@@ -774,8 +781,6 @@ class Trainer:
     def _load_checkpoint(self) -> None:
         path = checkpoints.latest(self.run_folder)
         if path is None:
-            if not (self.run_folder / "run.json").exists():
-                raise ValueError(f"nothing to resume: {self.run_folder} holds no run")
             (self.run_folder / "log.jsonl").unlink(missing_ok=True)
             return  # interrupted before its first checkpoint: begin again
         common = checkpoints.read(path / "common.pt")

@@ -125,6 +125,8 @@ def test_spanish_is_whole_and_switching_loses_nothing(browser: Browser, visits: 
     expect(page.get_by_text("Drop a picture here")).to_be_visible(timeout=SECONDS)
     page.get_by_role("tab", name="Noise").click()
     page.get_by_label("Seed").locator("visible=true").fill("77")
+    # Gradio's own progress text follows the browser's language, not ours
+    expect(page.get_by_text("Loading", exact=True).locator("visible=true")).to_have_count(0, timeout=SECONDS)
     english = page.locator("body").inner_text()
     assert "Shows what it is <shown>." in english
     page.get_by_role("button", name="Español").click()

@@ -248,6 +248,14 @@ def test_sigkill_in_the_middle_of_a_save_loses_nothing(tmp_path):
     same_training(tmp_path / "straight", tmp_path / "killed")
 
 
+def test_two_runs_cannot_share_a_folder(tmp_path):
+    first = Trainer(Toy(), TrainConfig(**SHORT), out=tmp_path)
+    with pytest.raises(ValueError, match="another process is training in"):
+        Trainer(Toy(), TrainConfig(**SHORT), out=tmp_path)
+    first.run()
+    run_toy(tmp_path, steps=13, resume=True)  # released
+
+
 def test_leftovers_of_a_killed_save_do_not_count_as_checkpoints(tmp_path):
     run_toy(tmp_path, steps=2)
     leftover = tmp_path / "checkpoints" / "step-00000009.part"
