@@ -178,7 +178,7 @@ class ProjectedDiscriminator(ModelMixin, ConfigMixin):
                 layers += [spectral_norm(nn.Conv2d(width, head_width, 1)), nn.LeakyReLU(0.2)]
                 width = head_width
             self.heads.append(nn.Sequential(*layers))
-            self.ends.append(spectral_norm(nn.Conv2d(width + 1, 1, size)))
+            self.ends.append(spectral_norm(nn.Conv2d(2 * width, 1, size)))
 
     def forward(self, images: Tensor, maps: Sequence[Tensor]) -> Tensor:
         """Pictures (B, 3, H, W) and their feature maps, finest first -> logits (B, 1 + maps)."""
@@ -191,17 +191,18 @@ class ProjectedDiscriminator(ModelMixin, ConfigMixin):
         return torch.cat([end(with_deviation(head(x))).flatten(1) for head, end, x in heads], dim=1).float()
 
 
-def with_deviation(x: Tensor, group: int = 4) -> Tensor:
-    """(B, C, H, W) -> (B, C + 1, H, W): how much neighbours in the batch, in groups, differ (Karras et al. 2018, 3).
+def with_deviation(x: Tensor, group: int = 8) -> Tensor:
+    """(B, C, H, W) -> (B, 2C, H, W): beside each channel, how much it differs between neighbours in the batch.
 
-    It shows a discriminator what no single picture can: that all fakes are alike.
+    It shows a discriminator what no single picture can: that all fakes are alike. Karras et al. 2018 (section 3) give
+    one number for all channels; a number for each tells in what they are alike.
     """
     group = math.gcd(len(x), group)
     grouped = x.float().reshape(-1, group, *x.shape[1:])
     centred = grouped - grouped.mean(dim=1, keepdim=True)
-    deviation = (centred.square().mean(dim=1) + 1e-8).sqrt().mean(dim=(1, 2, 3))  # (B / group,)
-    deviation = deviation.repeat_interleave(group).view(-1, 1, 1, 1).to(x.dtype)
-    return torch.cat([x, deviation.expand(-1, 1, *x.shape[2:])], dim=1)
+    deviation = (centred.square().mean(dim=1) + 1e-8).sqrt().mean(dim=(2, 3))  # (B / group, C)
+    deviation = deviation.repeat_interleave(group, dim=0)[:, :, None, None].to(x.dtype)
+    return torch.cat([x, deviation.expand(-1, -1, *x.shape[2:])], dim=1)
 
 
 class ResidualBlock(nn.Module):
@@ -244,7 +245,7 @@ class ResidualDiscriminator(ModelMixin, ConfigMixin):
             raise ValueError(f"resolution {resolution}: expected {4 * 2 ** len(channels)} for channels {channels}")
         self.stem = _conv(12, channels[0], 3, spectral)
         self.blocks = nn.Sequential(*[ResidualBlock(a, b, spectral) for a, b in zip(channels, channels[1:])])
-        self.last = _conv(channels[-1] + 1, channels[-1], 3, spectral)
+        self.last = _conv(2 * channels[-1], channels[-1], 3, spectral)
         self.out = _conv(channels[-1] * 16, 1, 1, spectral)
 
     def forward(self, images: Tensor) -> Tensor:
