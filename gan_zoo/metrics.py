@@ -93,17 +93,6 @@ def _to_input(picture: Image.Image, size: int) -> np.ndarray:
     return np.asarray(picture.convert("RGB").resize((size, size), Image.Resampling.BICUBIC))
 
 
-def _stack(pictures: Pictures) -> Tensor:
-    """uint8 (N, 3, H, W); ValueError if the pictures are not all of one size."""
-    if isinstance(pictures, Tensor):
-        return pictures
-    arrays = [np.asarray(picture.convert("RGB")) for picture in _pil(pictures)]
-    sizes = {(array.shape[1], array.shape[0]) for array in arrays}
-    if len(sizes) != 1:
-        raise ValueError(f"pictures of {len(sizes)} sizes {sorted(sizes)[:4]}: expected at least one, all of one size")
-    return torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2).contiguous()
-
-
 # ---------------------------------------------------------------------------------------------------------------------
 # Distances between two sets of features
 

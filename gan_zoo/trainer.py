@@ -588,9 +588,6 @@ class Trainer:
             return Stop.STEPS
         return Stop.NOT_YET
 
-    def _undecided(self) -> bool:
-        return abs(self.progress.accuracy - 0.5) <= self.config.equilibrium
-
     def _equilibrium(self) -> Stop:
         """The theory's own rule: D can no longer tell (accuracy about 1/2), and the score no longer improves."""
         reached = self.config.equilibrium > 0 and self.progress.stalled >= self.config.patience
@@ -669,7 +666,8 @@ class Trainer:
             shared = torch.tensor([value if main else 0.0, accuracy / self.processes], device=self.device)
             value, progress.accuracy = torch.as_tensor(self.accelerator.reduce(shared, "sum")).tolist()
         better = value < progress.best
-        progress.stalled = progress.stalled + 1 if self._undecided() and not better else 0
+        undecided = abs(progress.accuracy - 0.5) <= self.config.equilibrium
+        progress.stalled = progress.stalled + 1 if undecided and not better else 0
         progress.best = min(progress.best, value)
         progress.evaluated = progress.updates
 
