@@ -86,6 +86,11 @@ def _parser() -> Parser:
     sub.add_argument("--revision", metavar="R", help="branch, tag or commit")
     sub.add_argument("--out", type=Path, metavar="DIR", help="copy them there (default: stay in the Hub's cache)")
 
+    sub = command("import", _import, "convert weights that another program trained; `list` names the formats")
+    sub.add_argument("files", nargs="+", type=Path, metavar="FILE")
+    sub.add_argument("--format", required=True, metavar="F", help="which program's; `list` says which files it takes")
+    sub.add_argument("--out", required=True, type=Path, metavar="DIR", help="the weights folder to write")
+
     sub = command("new", _new, "begin a GAN of your own: a small one that works, to be changed")
     sub.add_argument("name", metavar="NAME", help="a-z, 0-9 and _")
 
@@ -125,6 +130,8 @@ def _list(args: argparse.Namespace) -> None:
             print(f"    {plugin.slug}.{name} {flags}")
         for preset in plugin.presets:
             print(f"    --preset {preset.name}  ({preset.licence}) {preset.title.en}")
+        for name, text in plugin.formats.items():
+            print(f"    import --format {name}  {text}")
     for broken in found.broken:
         print(f"{broken.name}: cannot be used: {broken.reason}")
 
@@ -158,6 +165,7 @@ def _describe(plugin: Plugin) -> dict[str, Any]:
         "paper": plugin.paper,
         "tasks": tasks,
         "presets": presets,
+        "formats": dict(plugin.formats),
     }
 
 
@@ -294,14 +302,14 @@ def _write(folder: Path, stem: str, task: Task, result: Any, film_suffix: str) -
         if isinstance(value, Film):
             images.save_film(value, folder / f"{name or task.name}.{film_suffix}")
         elif isinstance(value, Image.Image):
-            value.save(folder / f"{name or '00000'}.png")
+            images.save_png(value, folder / f"{name or '00000'}.png")
         elif isinstance(value, str):
             (folder / f"{name or task.name}.txt").write_text(value + "\n")
         elif isinstance(value, Mapping):
             (folder / f"{name or task.name}.json").write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
         elif isinstance(value, Iterable):
             for number, picture in enumerate(value):
-                picture.save(folder / f"{'-'.join([*parts, f'{number:05d}'])}.png")
+                images.save_png(picture, folder / f"{'-'.join([*parts, f'{number:05d}'])}.png")
                 written += 1
             continue
         else:
@@ -352,7 +360,7 @@ def _positive(text: str) -> int:
 
 
 # ---------------------------------------------------------------------------------------------------------------------
-# evaluate, push, pull
+# evaluate, push, pull, import
 
 
 def _evaluate(args: argparse.Namespace) -> None:
@@ -400,12 +408,31 @@ def _preset_weights(name: str) -> Path:
 def _pull(args: argparse.Namespace) -> None:
     from gan_zoo import hub
 
-    if args.out is not None and args.out.exists() and (not args.out.is_dir() or any(args.out.iterdir())):
-        raise ValueError(f"--out: {args.out} exists and is not an empty folder")
+    if args.out is not None:
+        _check_empty(args.out)
     folder = hub.pull(args.repo_id, revision=args.revision)
     if args.out is not None:
         folder = Path(shutil.copytree(folder, args.out, dirs_exist_ok=True))  # the cache's links become files
     print(folder)
+
+
+def _import(args: argparse.Namespace) -> None:
+    from gan_zoo import registry
+
+    plugins = registry.discover().plugins.values()
+    found = [plugin for plugin in plugins if args.format in plugin.formats]
+    if not found:
+        known = ", ".join(name for plugin in plugins for name in plugin.formats) or "none"
+        raise ValueError(f"--format: no GAN imports {args.format!r}; there are: {known}")
+    if len(found) > 1:
+        raise ValueError(f"--format: {' and '.join(plugin.slug for plugin in found)} both import {args.format!r}")
+    _check_empty(args.out)
+    print(found[0].import_weights(args.format, args.files, args.out))
+
+
+def _check_empty(out: Path) -> None:
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise ValueError(f"--out: {out} exists and is not an empty folder")
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -84,12 +84,13 @@ def save(
     preset: str,
     card: str,
     images: Mapping[str, Image.Image] | None = None,
+    half: bool = True,
 ) -> Path:
     """Writes `pipeline` as a weights folder, in place of an older one, and returns its path.
 
     `card` is the text of README.md (see `model_card`); `images` are the pictures it shows, by file name. The
     pipeline's `__init__` annotates each network with its class, and the classes live in importable modules. Floating
-    tensors are stored as float16, others as they are; equal weights give equal bytes.
+    tensors are stored as float16 (as they are unless `half`), others as they are; equal weights give equal bytes.
 
     The folder is written under another name and then renamed: a kill leaves the old folder or the new one, whole.
     Raises WeightsError, before anything is written, for values outside float16 and for what could not be loaded again.
@@ -102,10 +103,10 @@ def save(
     classes = network_classes(type(pipeline))
     networks = {name: network for name, network in pipeline.components.items() if network is not None}
     for name, network in networks.items():
-        if type(network) is not classes.get(name):
+        if type(network) not in classes.get(name, ()):
             raise WeightsError(
                 f"{type(pipeline).__name__}.__init__ must annotate {name!r} as {type(network).__name__}, not "
-                f"{classes[name].__name__ if name in classes else 'leave it open'}"
+                f"{_names(classes[name]) if name in classes else 'leave it open'}"
             )
 
     # One text for every networks.py: diffusers copies them all to one path before it runs them, and Python takes a
@@ -125,7 +126,7 @@ def save(
         config.pop("_name_or_path", None)  # a path of the machine it was loaded on
         files[f"{name}/config.json"] = _json_bytes(config)
         files[f"{name}/networks.py"] = imports.encode()
-        files[f"{name}/{WEIGHTS}"] = safetensors_bytes(_half_tensors(network, name), metadata={"format": "pt"})
+        files[f"{name}/{WEIGHTS}"] = safetensors_bytes(_tensors(network, name, half), metadata={"format": "pt"})
 
     pages = {"README.md": card.encode()}
     for name, image in (images or {}).items():
@@ -143,13 +144,13 @@ def save(
     return _write_folder(Path(folder), {MANIFEST: _json_bytes(manifest), **files, **pages})
 
 
-def _half_tensors(network: ModelMixin, name: str) -> dict[str, torch.Tensor]:
-    """The state dict on the CPU, contiguous, floating tensors as float16. Raises WeightsError where that overflows."""
+def _tensors(network: ModelMixin, name: str, half: bool) -> dict[str, torch.Tensor]:
+    """The state dict on the CPU, contiguous; if `half` as float16. Raises WeightsError where that overflows."""
     import torch
 
     tensors = {}
     for key, tensor in network.state_dict().items():
-        dtype = torch.float16 if tensor.is_floating_point() else tensor.dtype
+        dtype = torch.float16 if half and tensor.is_floating_point() else tensor.dtype
         tensors[key] = tensor.detach().to("cpu", dtype, copy=True).contiguous()  # a copy: tied tensors share no memory
         if not tensors[key].isfinite().all():
             raise WeightsError(
@@ -243,14 +244,18 @@ def load(
     return pipeline_class(**arguments)
 
 
-def _load_network(folder: Path, manifest: Manifest, name: str, cls: type[ModelMixin], entry: Any) -> ModelMixin:
+def _load_network(
+    folder: Path, manifest: Manifest, name: str, classes: tuple[type[ModelMixin], ...], entry: Any
+) -> ModelMixin:
     import torch
     from safetensors import SafetensorError
     from safetensors.torch import load as safetensors_load
 
     config = _read_json(folder, manifest, f"{name}/config.json")
-    if entry != ["networks", cls.__name__] or config.get("_class_name") != cls.__name__:
-        raise WeightsError(f"{folder}: the network {name!r} is a {config.get('_class_name')}, not a {cls.__name__}")
+    kind = config.get("_class_name")
+    cls = next((cls for cls in classes if cls.__name__ == kind), None)
+    if cls is None or entry != ["networks", kind]:
+        raise WeightsError(f"{folder}: the network {name!r} is a {kind}, not a {_names(classes)}")
     try:
         tensors = safetensors_load(_read(folder, manifest, f"{name}/{WEIGHTS}"))
     except SafetensorError as error:
@@ -279,16 +284,20 @@ def _load_network(folder: Path, manifest: Manifest, name: str, cls: type[ModelMi
     return network
 
 
-def network_classes(pipeline_class: type) -> dict[str, type[ModelMixin]]:
-    """The networks of a pipeline, {name: class}, by the type hints of its `__init__` (`Net`, or `Net | None`)."""
+def network_classes(pipeline_class: type) -> dict[str, tuple[type[ModelMixin], ...]]:
+    """The networks of a pipeline, {name: classes}, by the hints of its `__init__`: `Net`, `Net | None`, `A | B` ..."""
     from diffusers.models.modeling_utils import ModelMixin
 
     classes = {}
     for name, hint in typing.get_type_hints(pipeline_class.__init__).items():
-        for kind in typing.get_args(hint) or (hint,):
-            if isinstance(kind, type) and issubclass(kind, ModelMixin):
-                classes[name] = kind
+        kinds = [kind for kind in typing.get_args(hint) or (hint,) if isinstance(kind, type)]
+        if networks := tuple(kind for kind in kinds if issubclass(kind, ModelMixin)):
+            classes[name] = networks
     return classes
+
+
+def _names(classes: tuple[type, ...]) -> str:
+    return " or ".join(cls.__name__ for cls in classes)
 
 
 def read_manifest(folder: str | Path) -> Manifest:

@@ -6,17 +6,19 @@ nowhere else, so that orientation, transparency, 16 bits and hostile files are d
 
 from __future__ import annotations
 
+import json
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, PngImagePlugin
 from torch import Tensor
 
 from gan_zoo.plugin import Film
@@ -163,6 +165,31 @@ def to_images(pictures: Tensor) -> list[Image.Image]:
     return [Image.fromarray(pixels) for pixels in to_uint8(pictures).permute(0, 2, 3, 1).cpu().numpy()]
 
 
+def save_png(image: Image.Image, path: str | Path) -> None:
+    """Writes a picture as PNG, with the texts of its `info`: how it was made, if a task made it."""
+    texts = PngImagePlugin.PngInfo()
+    for name, text in image.info.items():
+        if isinstance(name, str) and isinstance(text, str):
+            texts.add_text(name, text)
+    image.save(path, format="PNG", pnginfo=texts)
+
+
+def read_settings(path: str | Path) -> dict[str, Any]:
+    """How the picture of a PNG file was made: {"plugin", "task", "preset", "arguments"}; {} if it does not say.
+
+    Anyone may have written it: check what is used. Raises ImageError as `read_image` does.
+    """
+    try:
+        made = json.loads(read_image(path).info.get("gan_zoo", "{}"))
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, ImageError):
+            raise
+        return {}
+    kinds = {"plugin": str, "task": str, "preset": str, "arguments": dict}
+    sound = isinstance(made, dict) and all(isinstance(made.get(name), kind) for name, kind in kinds.items())
+    return {name: made[name] for name in kinds} if sound else {}
+
+
 def grid(images: Sequence[Image.Image], columns: int | None = None, gap: int = 2) -> Image.Image:
     """One white sheet with all pictures, row by row, each centred in a cell of the largest size."""
     if not images:
@@ -175,6 +202,83 @@ def grid(images: Sequence[Image.Image], columns: int | None = None, gap: int = 2
         x, y = i % columns * (width + gap), i // columns * (height + gap)
         sheet.paste(on_white(image), (x + (width - image.width) // 2, y + (height - image.height) // 2))
     return sheet
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Tiling
+
+
+def apply_tiled(
+    picture: Tensor,
+    run: Callable[[Tensor], Tensor],
+    *,
+    tile: int = 256,
+    overlap: int = 64,
+    multiple: int = 4,
+    least: int = 64,
+    batch: int = 4,
+) -> Tensor:
+    """A network of limited size on a picture of any size: (1, C, H, W) -> (1, C', H, W), in [-1, 1].
+
+    `run` maps windows (B, C, h, w) to (B, C', h, w): sides that are multiples of `multiple`, at most `tile`, and no
+    more than `batch` windows at once. Neighbours share about `overlap` pixels, over which one fades into the next by a
+    raised cosine: each counts least where it lacks context. At the picture's border windows move inward rather than
+    reach beyond it; only sides shorter than `least`, or than a tile and no multiple, are mirrored outward, then cut.
+
+    A network with instance norm sees other statistics in each window, so that neighbours differ in tone: the fading
+    turns that step into a slope, it does not remove it. A larger tile does.
+    """
+    if picture.ndim != 4 or len(picture) != 1 or 0 in picture.shape:
+        raise ValueError(f"expected one picture (1, C, H, W), got {tuple(picture.shape)}")
+    if tile % multiple or not 0 < overlap < tile:
+        raise ValueError(f"tile {tile}, overlap {overlap}: expected a multiple of {multiple}, and less than the tile")
+    height, width = picture.shape[2:]
+    rows, columns = (_tiled_side(side, tile, multiple, least) for side in (height, width))
+    padded = picture[:, :, _mirrored(height, rows)][..., _mirrored(width, columns)]
+
+    fades_y, fades_x = (_fades(side, tile, overlap, multiple) for side in (rows, columns))
+    windows = [(y, x) for y in fades_y for x in fades_x]
+    blended: Tensor | None = None
+    for i in range(0, len(windows), batch):
+        some = windows[i : i + batch]
+        cut = [padded[:, :, y : y + len(fades_y[y]), x : x + len(fades_x[x])] for y, x in some]
+        for (y, x), result in zip(some, run(torch.cat(cut)).float(), strict=True):
+            weight = (fades_y[y][:, None] * fades_x[x]).to(result.device)  # (h, w)
+            if blended is None:
+                blended = result.new_zeros(len(result), rows, columns)
+            blended[:, y : y + weight.shape[0], x : x + weight.shape[1]] += weight * result
+    assert blended is not None
+    return blended[None, :, :height, :width]
+
+
+def _tiled_side(side: int, tile: int, multiple: int, least: int) -> int:
+    """The side to which a picture is mirrored outward before it is cut: its own from a tile up."""
+    if side >= tile:
+        return side
+    return min(tile, math.ceil(max(side, least) / multiple) * multiple)
+
+
+def _mirrored(side: int, padded: int) -> Tensor:
+    """Which pixel of a side each of `padded` places shows: back and forth, the border itself only once."""
+    last = side - 1
+    return last - ((torch.arange(padded) % max(2 * last, 1)) - last).abs()
+
+
+def _fades(side: int, tile: int, overlap: int, multiple: int) -> dict[int, Tensor]:
+    """The windows along a side: {start: weights (tile,)}. At every place the weights of all windows add up to 1."""
+    if side <= tile:
+        return {0: torch.ones(side)}
+    count = math.ceil((side - overlap) / (tile - overlap))
+    # On multiples, all but the last, a network with strides sees a pixel in the same place of its grid in both windows.
+    grid = multiple if 2 * multiple <= overlap else 1
+    between = [round(i * (side - tile) / (count - 1) / grid) * grid for i in range(1, count - 1)]
+    starts = [0, *between, side - tile]
+    inward = (torch.arange(tile, dtype=torch.float64) + 0.5).clamp(max=overlap) / overlap
+    weight = torch.minimum(inward, inward.flip(0)).mul(math.pi / 2).sin().square()
+    total = torch.zeros(side, dtype=torch.float64)
+    for start in starts:
+        total[start : start + tile] += weight
+    return {start: (weight / total[start : start + tile]).float() for start in starts}
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -15,11 +15,12 @@ This module imports nothing of gan_zoo: everything else may import it.
 from __future__ import annotations
 
 import inspect
+import json
 import math
 import threading
 import typing
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple, Protocol
@@ -75,7 +76,8 @@ class Arg:
     """What the page, the API and the command line need to know of a task's argument, besides its type and default.
 
     `maximum` bounds strangers (page, API, MCP); `cli_maximum` bounds the owner of the machine (CLI, Python).
-    `component` names a Gradio component class to use instead of the type's usual one.
+    `component` names a Gradio component class to use instead of the type's usual one. `names` are what the page calls
+    the choices of a Literal, in their order.
     """
 
     label: Text
@@ -85,6 +87,7 @@ class Arg:
     cli_maximum: float | None = None
     step: float | None = None
     component: str | None = None
+    names: tuple[Text, ...] | None = None
 
 
 class Film(NamedTuple):
@@ -203,6 +206,20 @@ def task(title: Text, summary: Text, name: str | None = None) -> Callable[[Calla
     return mark
 
 
+def _sign(result: Any, slug: str, task: str, preset: str, arguments: dict[str, Any]) -> None:
+    """Writes how it was made into each picture of a result: `info["gan_zoo"]`, JSON, which PNG files keep as text.
+
+    What a task puts into a picture's `info["arguments"]`, such as its own seed, holds for that picture.
+    """
+    for picture in result if isinstance(result, (list, tuple)) else [result]:
+        if isinstance(picture, Image.Image):
+            made = {"plugin": slug, "task": task, "preset": preset}
+            made["arguments"] = arguments | picture.info.pop("arguments", {})
+            picture.info["gan_zoo"] = json.dumps(made)
+        elif isinstance(picture, list):
+            _sign(picture, slug, task, preset, arguments)
+
+
 def _read_task(function: Callable[..., Any]) -> Task:
     name, title, summary = function.__task__  # pyright: ignore[reportFunctionMemberAccess]
     hints = typing.get_type_hints(function, include_extras=True)
@@ -287,12 +304,18 @@ class Fixed(NamedTuple):
 
 @dataclass(frozen=True)
 class Stage:
-    """Which networks learn during a share of the run (PG2: first G1 alone, then G2 with D). None means all."""
+    """Which networks learn during a share of the run (PG2: first G1 alone, then G2 with D). None means all.
+
+    Scores and the average of weights begin anew with each stage; what does not learn is frozen, at its average, in
+    `eval()`. Only the last stage's weights are published.
+    """
 
     name: str = "gan"
     share: float = 1.0
     generators: tuple[str, ...] | None = None
     discriminators: tuple[str, ...] | None = None
+    lr_g: float | None = None  # this stage's learning rates, where they differ from the run's
+    lr_d: float | None = None
 
 
 class Data(Protocol):
@@ -320,11 +343,15 @@ class Evaluation(NamedTuple):
 
 
 class Panel(NamedTuple):
-    """The Gradio components of a task: its arguments and its results by name, and the button between them."""
+    """The Gradio components of a task: its arguments and its results by name, and the button between them.
+
+    `done` is the button's event: `done.success(...)` follows each result.
+    """
 
     inputs: dict[str, Any]
     button: Any
     outputs: dict[str, Any]
+    done: Any
 
 
 class Page(Protocol):
@@ -361,6 +388,7 @@ class Plugin(ABC):
     summary: ClassVar[Text]
     paper: ClassVar[str]  # an address
     presets: ClassVar[tuple[Preset, ...]] = ()
+    formats: ClassVar[Mapping[str, str]] = {}  # of weights that other programs trained: {name: which files it takes}
     Settings: ClassVar[type]
     score: ClassVar[str] = "kid_x1000"  # the key of `evaluate` that chooses the best weights; lower is better
 
@@ -438,6 +466,13 @@ class Plugin(ABC):
                 self._pipelines[key] = self.load(key, device="cuda" if torch.cuda.is_available() else "cpu")
             return self._pipelines[key]
 
+    def import_weights(self, format: str, files: Sequence[Path], out: Path) -> Path:
+        """Converts weights of one of `formats` into the weights folder `out`, whose path it returns.
+
+        Raises ValueError that says which part of which file does not fit.
+        """
+        raise NotImplementedError(f"{type(self).__name__} names formats, but imports none")
+
     @property
     def default_preset(self) -> Preset | None:
         """The first open preset, else the first."""
@@ -476,7 +511,10 @@ class Plugin(ABC):
         checked = tasks[name].check(arguments, bounds)
         if bounds == "page":
             preset = self.preset(preset).name  # a stranger may not name folders of this machine
-        return tasks[name].function(self, self.ready(preset), **checked)
+        result = tasks[name].function(self, self.ready(preset), **checked)
+        given = {p.name: checked[p.name] for p in tasks[name].parameters if p.type is not ImageFile}
+        _sign(result, self.slug, name, Path(preset).name if preset else self.preset().name, given)
+        return result
 
     # -- the page ----------------------------------------------------------------------------------------------------
 

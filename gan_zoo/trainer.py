@@ -69,7 +69,8 @@ class TrainConfig:
     """How a run trains. Every field is a flag of `python -m train` and a key of a recipe."""
 
     steps: int = 1000  # generator updates; the learning-rate schedule is laid over them
-    hours: float = 0.0  # stop after this much training time, resumes included; 0 = no limit
+    hours: float = 0.0  # end, schedules included, after this much training time over all resumes; 0 = no limit
+    init: str = ""  # a preset or weights folder of this plugin whose generators the run begins with
     batch_size: int = 32  # samples per process and micro-batch
     accumulate: int = 1  # micro-batches per update
     d_updates: int = 1  # D updates per G update, each on a fresh batch
@@ -214,11 +215,11 @@ def _tensors(network: nn.Module) -> list[Tensor]:
     return [*network.parameters(), *network.buffers()]
 
 
-def learning_rate(config: TrainConfig, index: int, steps: int) -> float:
-    """The factor on the learning rate at step `index` of `steps`: linear warm-up, flat, linear decay to 0."""
+def learning_rate(config: TrainConfig, index: int, position: float) -> float:
+    """The factor on the learning rate at step `index`, `position` in [0, 1] of the stage: warm-up, flat, decay to 0."""
     warmup = min(1.0, (index + 1) / config.warmup) if config.warmup else 1.0
-    left = (steps - index) / max(1, steps - int(steps * config.decay_from))
-    return warmup * min(1.0, left) if config.decay_from < 1 else warmup
+    left = (1 - position) / (1 - config.decay_from) if config.decay_from < 1 else 1.0
+    return warmup * min(1.0, max(0.0, left))
 
 
 def bf16_is_fast(device: torch.device) -> bool:
@@ -342,6 +343,8 @@ class Trainer:
         self._reader = ThreadPoolExecutor(1)
         self._prefetched: tuple[list[list[range]], Future[list[list[Batch]]]] | None = None
         self.progress, self.state = Progress(), {}
+        if config.init and not resume:
+            self._begin_with(config.init)
         self._enter_stage()
         self._lock = FileLock(self.run_folder / ".lock")  # released by the system, however this process ends
         if self.accelerator.is_main_process:
@@ -365,17 +368,51 @@ class Trainer:
         stages = self.plugin.stages()
         return max(1, round(self.config.steps * self.stage.share / sum(s.share for s in stages)))
 
+    def position(self) -> float:
+        """From 0 at the stage's start to 1 at its end: by steps, or by the clock where `hours` has it end earlier."""
+        stages, now = self.plugin.stages(), self.progress.stage
+        by_steps = self.progress.index / self.stage_steps()
+        if not self.config.hours:
+            return min(1.0, by_steps)
+        whole, before = sum(s.share for s in stages), sum(s.share for s in stages[:now])
+        by_clock = (self.progress.hours / self.config.hours * whole - before) / stages[now].share
+        return min(1.0, max(by_steps, by_clock))
+
+    def _begin_with(self, weights: str) -> None:
+        """Copies the generators of a weights folder or preset. Raises ValueError where they do not fit."""
+        pipeline = self.plugin.load(weights)
+        for name, net in self.nets.generators.items():
+            network = getattr(pipeline, name, None)
+            if network is None:
+                raise ValueError(f"init: {weights} holds no network {name!r}")
+            try:
+                net.load_state_dict(network.state_dict())
+            except RuntimeError as error:
+                reason = " ".join(str(error).split())[:200]
+                raise ValueError(f"init: {weights} was made with other settings of {name!r}: {reason}") from None
+            self.ema.networks[name].load_state_dict(net.state_dict())
+
     def _enter_stage(self) -> None:
-        """Optimisers over what learns in this stage; everything else is frozen for its length."""
+        """Optimisers over what learns in this stage; everything else is frozen for its length, generators averaged."""
         stage, config = self.stage, self.config
         learning = set(self.nets.generators if stage.generators is None else stage.generators)
         learning |= set(self.nets.discriminators if stage.discriminators is None else stage.discriminators)
+        if unknown := learning - {name for name, _ in self.nets.items()}:
+            raise ValueError(f"stage {stage.name!r} names {sorted(unknown)[0]!r}, which is no network of the plugin")
+        for name, net in self.nets.generators.items():
+            if name not in learning:  # what learns now should meet what will be shipped
+                net.load_state_dict(self.ema.networks[name].state_dict())
         parallel = {}
         for name, net in self.nets.items():
+            net.train(name in learning)
             for p in self._trainable[name]:
                 p.requires_grad_(name in learning)
             parallel[name] = self.accelerator.prepare_model(net) if name in learning and self._trainable[name] else net
         self.learning = learning
+        self.rates = (
+            config.lr_g if stage.lr_g is None else stage.lr_g,
+            config.lr_d if stage.lr_d is None else stage.lr_d,
+        )
 
         def optimizer(group: dict[str, nn.Module], lr: float) -> Optimizer | None:
             parameters = [p for name in group if name in learning for p in self._trainable[name]]
@@ -388,8 +425,8 @@ class Trainer:
         self.duel = Duel(
             self.plugin,
             self.nets,
-            optimizer(self.nets.generators, config.lr_g),
-            optimizer(self.nets.discriminators, config.lr_d),
+            optimizer(self.nets.generators, self.rates[0]),
+            optimizer(self.nets.discriminators, self.rates[1]),
             parallel=Networks(
                 {name: parallel[name] for name in self.nets.generators},
                 {name: parallel[name] for name in self.nets.discriminators},
@@ -408,7 +445,7 @@ class Trainer:
         return Step(
             index=self.progress.index,
             stage=self.stage.name,
-            progress=self.progress.index / self.stage_steps(),
+            progress=self.position(),
             rows=slice(start, start + self.config.batch_size),
             global_batch=self.global_batch,
             generator=generator,
@@ -455,8 +492,8 @@ class Trainer:
     def _step(self) -> dict[str, Tensor]:
         """D's half (as often as asked), then G's half. Returns the terms and metrics of the last of each."""
         duel, config, report = self.duel, self.config, {}
-        factor = learning_rate(config, self.progress.index, self.stage_steps())
-        for optimizer, lr in ((duel.g_optimizer, config.lr_g), (duel.d_optimizer, config.lr_d)):
+        factor = learning_rate(config, self.progress.index, self.position())
+        for optimizer, lr in zip((duel.g_optimizer, duel.d_optimizer), self.rates):
             for group in optimizer.param_groups if optimizer else ():
                 group["lr"] = lr * factor
 
@@ -490,7 +527,7 @@ class Trainer:
         self.progress.updates += 1
         self.progress.images += self.global_batch * config.d_updates
         # Early on, the average forgets as fast as the network moves (Karras et al. 2020, ADA code: ramp-up of 0.05).
-        half_life = min(config.ema_half_life, 0.05 * self.progress.images)
+        half_life = min(config.ema_half_life, 0.05 * self.progress.index * self.global_batch * config.d_updates)
         decay = 0.5 ** (self.global_batch / half_life) if half_life > 0 else 0.0
         self.ema.update({n: net for n, net in self.nets.generators.items() if n in self.learning}, decay)
         return report
@@ -519,12 +556,16 @@ class Trainer:
                     self.stop = self.stop or self._equilibrium()
                 if self.stop:
                     break
-                if progress.index >= self.stage_steps():
+                if self.position() >= 1:
                     progress.stage, progress.index = progress.stage + 1, 0
+                    progress.best, progress.stalled, progress.accuracy = math.inf, 0, 1.0
                     self._enter_stage()
                 start = time.monotonic()
                 window.append(self._step())
                 progress.hours += (time.monotonic() - start) / 3600  # drawing, scoring and saving are not training
+                if config.hours and self.processes > 1:  # one clock for all, since schedules follow it
+                    hours = self.accelerator.gather(torch.tensor([progress.hours], device=self.device))
+                    progress.hours = float(torch.as_tensor(hours)[0])
                 bar.update()
                 if every(config.log_every):
                     rate = (progress.images - before.images) / max(1e-9, (progress.hours - before.hours) * 3600)
@@ -584,9 +625,12 @@ class Trainer:
             return Stop.SIGNAL
         if self.config.hours and self.progress.hours >= self.config.hours:
             return Stop.HOURS
-        if self.progress.index >= self.stage_steps() and self.progress.stage + 1 == len(self.plugin.stages()):
+        if self.progress.index >= self.stage_steps() and self._is_last_stage():
             return Stop.STEPS
         return Stop.NOT_YET
+
+    def _is_last_stage(self) -> bool:
+        return self.progress.stage + 1 == len(self.plugin.stages())
 
     def _equilibrium(self) -> Stop:
         """The theory's own rule: D can no longer tell (accuracy about 1/2), and the score no longer improves."""
@@ -660,7 +704,7 @@ class Trainer:
             self._append({"step": progress.updates, "images": progress.images, "scores": evaluation.scores})
             self.accelerator.log({f"score/{n}": v for n, v in evaluation.scores.items()}, step=progress.updates)
             tqdm.write(f"step {progress.updates}: " + ", ".join(f"{n} {v:.4g}" for n, v in evaluation.scores.items()))
-            if value <= progress.best or not (self.run_folder / "weights").exists():
+            if self._is_last_stage() and (value <= progress.best or not (self.run_folder / "weights").exists()):
                 self._publish(evaluation)
         if self.processes > 1:
             shared = torch.tensor([value if main else 0.0, accuracy / self.processes], device=self.device)

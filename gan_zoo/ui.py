@@ -223,6 +223,8 @@ def _as_outputs(task: Task, result: Any) -> Any:
 
 
 def _as_shown(value: Any) -> Any:
+    if isinstance(value, list):  # a picture's caption is also what tells of it to who cannot see
+        return [(picture, picture.info["caption"]) if "caption" in picture.info else picture for picture in value]
     if not isinstance(value, Film):
         return value
     with tempfile.TemporaryDirectory() as folder:
@@ -312,7 +314,7 @@ def input_component(words: Words, parameter: Parameter) -> Any:
     else:
         component = gr.Textbox
     if parameter.choices is not None:
-        properties["choices"] = list(parameter.choices)
+        properties["choices"] = list(zip(arg.names, parameter.choices) if arg.names else parameter.choices)
     if component is gr.Slider:
         properties |= {"minimum": arg.minimum, "maximum": arg.maximum}
         properties["step"] = arg.step or (1 if kind is int else 0.01)
@@ -465,7 +467,7 @@ class Page:
         if not any(parameter.required for parameter in task.parameters):
             self.first_looks.append((_first_look(self.plugin, task), [notice, *outputs.values()]))
             click.success(None, None, notice, js="() => ({__type__: 'update', visible: false})")
-        return Panel(inputs, button, outputs)
+        return Panel(inputs, button, outputs, click)
 
     def _argument(self, parameter: Parameter) -> Any:
         if parameter.arg.component != "Number" or parameter.type is not int or parameter.arg.maximum is None:

@@ -152,4 +152,6 @@ def blocks() -> gr.Blocks:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     app, _, _ = ui.launch(zoo, host="127.0.0.1", port=port, prevent_thread_lock=True, quiet=True)
-    return app.get_blocks()
+    page = app.get_blocks()
+    page.own_files = [path for path in (root / "cache").rglob("*") if path.is_file()]  # what the page itself shows
+    return page

@@ -74,12 +74,15 @@ def test_seeds_wrap_at_the_largest_one(pipeline):
     ("make", "message"),
     [
         (lambda: AnimeGenerator(resolution=100), "resolution 100: expected 64"),
-        (lambda: AnimeGenerator(**TINY).map(torch.zeros(2, 3)), r"z of shape \(2, 3\): expected \(B, 16\)"),
+        (lambda: AnimeGenerator(**TINY).encode(torch.zeros(2, 3)), r"z of shape \(2, 3\): expected \(B, 16\)"),
         (lambda: AnimeGenerator(**TINY, attributes=2).map(torch.zeros(2, 16)), "expected 2 attributes"),
         (lambda: ResidualDiscriminator(64, (8, 8)), "resolution 64: expected 16"),
         (lambda: Settings(discriminator="patch"), "expected projected or residual, got 'patch'"),
         (lambda: Settings(resolution=32), "resolution 32 does not fit 5 channel widths, which end at 64 px"),
         (lambda: Settings(loss="wasserstein"), "unknown adversarial loss 'wasserstein'"),
+        (lambda: Settings(conditional=True), "conditional: expected discriminator projected and no augment"),
+        (lambda: Settings(conditional=True, augment="", latent_dim=16), "latent_dim 16: details need 36"),
+        (lambda: Anime(Settings(conditional=True, augment="")).data("faces", "train", 0), "only the built-in data"),
     ],
 )
 def test_bad_settings_say_what_was_expected(make, message):
@@ -123,7 +126,8 @@ def test_evaluation_scores_pictures_kept_apart_and_shows_generated_ones_only(pip
     assert scores["kid_x1000"] > 100  # nobody trained this
     assert abs(scores["kid_x1000_floor"]) < scores["kid_x1000"] / 2
     assert "Lite2" in evaluation.protocol
-    assert len(evaluation.pictures) == 2
+    assert "read_back" not in scores  # nothing was asked
+    assert len(evaluation.pictures) == 1
     assert plugin.evaluate(pipeline, faces, 12).scores == scores
 
 

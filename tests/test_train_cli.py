@@ -35,7 +35,7 @@ def test_flags_are_stronger_than_the_run_which_is_stronger_than_the_recipe(tmp_p
     ("arguments", "message"),
     [
         (["nothing"], "'nothing'"),
-        (["anime", "--recipe", "nothing"], "no recipe 'nothing'; there are: anime-faces-64"),
+        (["anime", "--recipe", "nothing"], "no recipe 'nothing'; there are: "),
         (["anime", "--out", "nowhere", "--resume"], "nothing to resume: nowhere holds no run"),
         (["anime", "--discriminator", "patch"], "expected projected or residual, got 'patch'"),
         (["anime", "--no-such-flag", "1"], "unrecognized arguments: --no-such-flag 1"),

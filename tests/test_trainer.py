@@ -173,7 +173,7 @@ def test_the_average_covers_batch_norm_buffers():
 
 @pytest.mark.parametrize(("index", "factor"), [(0, 0.25), (3, 1.0), (50, 1.0), (75, 0.5), (99, 0.02)])
 def test_learning_rate_warms_up_stays_and_decays(index, factor):
-    assert learning_rate(TrainConfig(warmup=4, decay_from=0.5), index, 100) == pytest.approx(factor)
+    assert learning_rate(TrainConfig(warmup=4, decay_from=0.5), index, index / 100) == pytest.approx(factor)
 
 
 # -- interruption -----------------------------------------------------------------------------------------------------

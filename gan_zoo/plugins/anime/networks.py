@@ -11,26 +11,33 @@ from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
+SHARPNESS = 32.0  # of the softmax over a group of z: the largest by 0.15, as most are, weighs 99 to 1
+
 
 class UpBlock(nn.Module):
     """Twice the resolution, then 3x3 convolutions, each with batch norm and leaky ReLU.
 
-    Nearest-neighbour upsampling followed by a convolution: no checkerboard (Odena et al. 2016).
+    Nearest-neighbour upsampling followed by a convolution: no checkerboard (Odena et al. 2016). Attributes scale and
+    shift the first batch norm's channels (Dumoulin et al. 2017, conditional normalisation).
     """
 
-    def __init__(self, in_channels: int, out_channels: int, convs: int):
+    def __init__(self, in_channels: int, out_channels: int, convs: int, attributes: int = 0):
         super().__init__()
+        self.style = nn.Linear(attributes, 2 * out_channels, bias=False) if attributes else None
         self.convs = nn.ModuleList()
         self.norms = nn.ModuleList()
         for i in range(convs):
             self.convs.append(nn.Conv2d(out_channels if i else in_channels, out_channels, 3, padding=1, bias=False))
             self.norms.append(nn.BatchNorm2d(out_channels))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, in, H, W) -> (B, out, 2H, 2W)."""
+    def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        """(B, in, H, W) and attributes y (B, attributes) -> (B, out, 2H, 2W)."""
         for i, (conv, norm) in enumerate(zip(self.convs, self.norms, strict=True)):
-            x = conv(x) if i else doubled_conv(x, cast(Tensor, conv.weight))
-            x = F.leaky_relu(norm(x), 0.2)
+            x = norm(conv(x) if i else doubled_conv(x, cast(Tensor, conv.weight)))
+            if i == 0 and self.style is not None:
+                scale, shift = self.style(y)[:, :, None, None].to(x.dtype).chunk(2, dim=1)
+                x = torch.addcmul(shift, x, 1 + scale)
+            x = F.leaky_relu(x, 0.2)
         return x
 
 
@@ -73,7 +80,10 @@ class AnimeGenerator(ModelMixin, ConfigMixin):
     Args:
         resolution: 4 * 2 ** (len(channels) - 1).
         channels: of each resolution from 4x4 up. Halving them as pixels quadruple keeps every layer equally dear.
-        attributes: length of a conditioning vector y (B, attributes) given beside z; 0 for none.
+        attributes: length of a conditioning vector y (B, attributes) given beside z; 0 for none. It joins z at the
+            start, and styles each block after it.
+        details: sizes of groups at the beginning of z, of each of which only the largest number counts: what differs
+            by kind, as noses do, and not by degree.
     """
 
     @register_to_config
@@ -83,15 +93,20 @@ class AnimeGenerator(ModelMixin, ConfigMixin):
         latent_dim: int = 128,
         channels: Sequence[int] = (256, 256, 128, 64, 32),
         attributes: int = 0,
+        details: Sequence[int] = (),
     ):
         super().__init__()
+        if sum(details) > latent_dim:
+            raise ValueError(f"latent_dim {latent_dim}: the details {tuple(details)} need {sum(details)}")
         if resolution != 4 * 2 ** (len(channels) - 1):
             fitting = 4 * 2 ** (len(channels) - 1)
             raise ValueError(f"resolution {resolution}: expected {fitting} for channels {channels}")
         self.start = nn.Linear(latent_dim + attributes, 16 * channels[0], bias=False)
         self.start_norm = nn.BatchNorm2d(channels[0])
         pairs = list(zip(channels, channels[1:], strict=False))
-        self.blocks = nn.ModuleList(UpBlock(a, b, 1 if i == len(pairs) - 1 else 2) for i, (a, b) in enumerate(pairs))
+        self.blocks = nn.ModuleList(
+            UpBlock(a, b, 1 if i == len(pairs) - 1 else 2, attributes) for i, (a, b) in enumerate(pairs)
+        )
         self.excitations = nn.ModuleList(  # three doublings reach across: 4x4 gates 32x32, 8x8 gates 64x64 ...
             Excitation(a, b) for a, b in zip(channels, channels[3:], strict=False)
         )
@@ -99,42 +114,59 @@ class AnimeGenerator(ModelMixin, ConfigMixin):
         for module in self.modules():
             if isinstance(module, (nn.Conv2d, nn.Linear)):
                 nn.init.orthogonal_(module.weight)
+        for block in self.blocks:
+            if isinstance(block, UpBlock) and block.style is not None:
+                nn.init.zeros_(block.style.weight)
         self.w_mean: Tensor
         self.register_buffer("w_mean", torch.zeros(channels[0], 4, 4))
 
-    def map(self, z: Tensor, y: Tensor | None = None) -> Tensor:
-        """z (B, latent_dim) of any length, normalised here, and y (B, attributes) -> latents w (B, C, 4, 4)."""
+    def encode(self, z: Tensor, truncation: float = 1.0) -> Tensor:
+        """z (B, latent_dim) of any length -> codes (B, latent_dim): normalised, details nearly one-hot.
+
+        Truncation shortens the normalised z: 1 is full variety, 0 the middle.
+        """
         if z.ndim != 2 or z.shape[1] != self.config["latent_dim"]:
             raise ValueError(f"z of shape {tuple(z.shape)}: expected (B, {self.config['latent_dim']})")
+        z = z * (truncation * torch.rsqrt(z.square().mean(dim=1, keepdim=True) + 1e-8))
+        sizes = self.config["details"]
+        if not sizes:
+            return z
+        *groups, rest = z.split([*sizes, z.shape[1] - sum(sizes)], dim=1)
+        return torch.cat([*((SHARPNESS * group).softmax(dim=1).to(z) for group in groups), rest], dim=1)
+
+    def map(self, codes: Tensor, y: Tensor | None = None) -> Tensor:
+        """Codes (B, latent_dim) and y (B, attributes) -> latents w (B, C, 4, 4)."""
         attributes = self.config["attributes"]
         if (0 if y is None else y.shape[-1]) != attributes:
             raise ValueError(f"y {None if y is None else tuple(y.shape)}: expected {attributes} attributes a picture")
-        z = z * torch.rsqrt(z.square().mean(dim=1, keepdim=True) + 1e-8)
-        x = self.start(z if y is None else torch.cat([z, y.to(z)], dim=1)).view(len(z), -1, 4, 4)
+        x = self.start(codes if y is None else torch.cat([codes, y.to(codes)], dim=1)).view(len(codes), -1, 4, 4)
         return F.leaky_relu(self.start_norm(x.contiguous(memory_format=torch.channels_last)), 0.2)
 
-    def synthesize(self, w: Tensor) -> Tensor:
-        """Latents w (B, C, 4, 4) -> pictures (B, 3, H, W), float32, in [-1, 1] but for overshoot."""
+    def truncate(self, w: Tensor, truncation: float) -> Tensor:
+        """Latents w (B, C, 4, 4) drawn towards their mean (call measure_mean first): 1 is full variety, 0 the mean."""
+        return w if truncation == 1.0 else self.w_mean + truncation * (w - self.w_mean)
+
+    def synthesize(self, w: Tensor, y: Tensor | None = None) -> Tensor:
+        """Latents w (B, C, 4, 4), and their y -> pictures (B, 3, H, W), float32, in [-1, 1] but for overshoot."""
         levels = [w]
         for i, block in enumerate(self.blocks):
-            x = block(levels[-1])
+            x = block(levels[-1], y)
             levels.append(self.excitations[i - 2](levels[i - 2], x) if i >= 2 else x)
         return self.to_rgb(levels[-1]).float()
 
-    def forward(self, z: Tensor, truncation: float = 1.0, y: Tensor | None = None) -> Tensor:
-        """Pictures of z; truncation 1 is full variety, 0 the mean face (call measure_mean first)."""
-        w = self.map(z, y)
-        return self.synthesize(w if truncation == 1.0 else self.w_mean + truncation * (w - self.w_mean))
+    def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
+        """Pictures of z and y."""
+        return self.synthesize(self.map(self.encode(z), y), y)
 
     @torch.no_grad()
     def measure_mean(self, count: int = 10_000) -> None:
-        """Sets w_mean, the centre of truncation, from `count` fixed draws of z (y = 0 where there are attributes)."""
+        """Sets w_mean, the centre of truncation, from `count` fixed draws of z; not where each y has its own."""
+        if self.config["attributes"]:
+            return
         z = torch.randn(count, self.config["latent_dim"], generator=torch.Generator().manual_seed(0)).to(self.w_mean)
-        attributes = self.config["attributes"]
-        y = torch.zeros(count, attributes).to(z) if attributes else None
         training = self.training
         self.eval()  # batch norm must not learn from this
-        self.w_mean.copy_(self.map(z, y).mean(dim=0))
+        self.w_mean.copy_(self.map(self.encode(z)).mean(dim=0))
         self.train(training)
 
 
@@ -148,6 +180,9 @@ class ProjectedDiscriminator(ModelMixin, ConfigMixin):
     Args:
         feature_channels, feature_sizes: channels and side of the maps given to forward, finest first.
         widths: channels of each map after mixing.
+        attributes: length of the conditioning vector y; 0 for none. Each head then also tells how well picture and y
+            fit, as the inner product of their embeddings (Miyato & Koyama 2018, arXiv:1802.05637, eq. 4), and reads
+            the attributes off the picture (Odena et al. 2017, arXiv:1610.09585).
     """
 
     @register_to_config
@@ -158,6 +193,7 @@ class ProjectedDiscriminator(ModelMixin, ConfigMixin):
         feature_sizes: Sequence[int] = (24, 12, 6, 3),
         widths: Sequence[int] = (48, 64, 128, 256),
         head_width: int = 128,
+        attributes: int = 0,
     ):
         super().__init__()
         self.mix = nn.ModuleList(nn.Conv2d(a, b, 1, bias=False) for a, b in zip(feature_channels, widths))
@@ -168,6 +204,9 @@ class ProjectedDiscriminator(ModelMixin, ConfigMixin):
             conv.requires_grad_(False)
         self.heads = nn.ModuleList()
         self.ends = nn.ModuleList()
+        self.looks = nn.ModuleList()  # embeddings of pictures, of attributes, and what the former tell of the latter
+        self.wishes = nn.ModuleList()
+        self.readings = nn.ModuleList()
         for width, size in [(48, resolution // 4), *zip(widths, feature_sizes, strict=True)]:
             layers: list[nn.Module] = []
             while size > 4:
@@ -179,16 +218,29 @@ class ProjectedDiscriminator(ModelMixin, ConfigMixin):
                 width = head_width
             self.heads.append(nn.Sequential(*layers))
             self.ends.append(spectral_norm(nn.Conv2d(2 * width, 1, size)))
+            if attributes:
+                self.looks.append(spectral_norm(nn.Conv2d(width, head_width, size)))
+                self.wishes.append(spectral_norm(nn.Linear(attributes, head_width, bias=False)))
+                self.readings.append(nn.Linear(head_width, attributes))
 
-    def forward(self, images: Tensor, maps: Sequence[Tensor]) -> Tensor:
-        """Pictures (B, 3, H, W) and their feature maps, finest first -> logits (B, 1 + maps)."""
+    def forward(self, images: Tensor, maps: Sequence[Tensor], y: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+        """Pictures (B, 3, H, W), their feature maps, finest first, and y (B, attributes) where there are attributes
+        -> logits (B, 1 + maps), and the logits of the attributes read, (B, attributes) or None.
+        """
         mixed = [mix(x) for mix, x in zip(self.mix, maps, strict=True)]
         for i in range(len(mixed) - 2, -1, -1):
             coarse = F.interpolate(self.merge[i](mixed[i + 1]), size=mixed[i].shape[2:], mode="nearest")
             mixed[i] = (mixed[i] + coarse) * math.sqrt(0.5)
         inputs = [F.pixel_unshuffle(images, 4), *mixed]
-        heads = zip(self.heads, self.ends, inputs, strict=True)
-        return torch.cat([end(with_deviation(head(x))).flatten(1) for head, end, x in heads], dim=1).float()
+        seen = [head(x) for head, x in zip(self.heads, inputs, strict=True)]
+        ends = zip(self.ends, seen, strict=True)
+        logits = torch.cat([end(with_deviation(x)).flatten(1) for end, x in ends], dim=1).float()
+        if y is None:
+            return logits, None
+        looks = [F.leaky_relu(look(x).flatten(1), 0.2) for look, x in zip(self.looks, seen, strict=True)]
+        fits = [(wish(y) * look).mean(1, keepdim=True) for wish, look in zip(self.wishes, looks, strict=True)]
+        readings = [reading(look) for reading, look in zip(self.readings, looks, strict=True)]
+        return logits + torch.cat(fits, dim=1).float(), torch.stack(readings).float().mean(0)
 
 
 def with_deviation(x: Tensor, group: int = 8) -> Tensor:
@@ -248,9 +300,9 @@ class ResidualDiscriminator(ModelMixin, ConfigMixin):
         self.last = _conv(2 * channels[-1], channels[-1], 3, spectral)
         self.out = _conv(channels[-1] * 16, 1, 1, spectral)
 
-    def forward(self, images: Tensor) -> Tensor:
-        """(B, 3, H, W) in [-1, 1] -> logits (B, 1)."""
+    def forward(self, images: Tensor) -> tuple[Tensor, None]:
+        """(B, 3, H, W) in [-1, 1] -> logits (B, 1), and None: it reads no attributes."""
         x = F.leaky_relu(self.stem(F.pixel_unshuffle(images, 2)), 0.2)
         x = self.blocks(x)
         x = F.leaky_relu(self.last(with_deviation(x)), 0.2)
-        return self.out(x.flatten(1)[:, :, None, None]).flatten(1).float()
+        return self.out(x.flatten(1)[:, :, None, None]).flatten(1).float(), None

@@ -1,20 +1,21 @@
-"""Anime characters from noise, as a diffusers pipeline."""
+"""Anime characters from noise, or to order, as a diffusers pipeline."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from diffusers import DiffusionPipeline
 from torch import Tensor
 
+from gan_zoo.plugins.anime import attributes
 from gan_zoo.plugins.anime.networks import AnimeGenerator
 
 BATCH = 16  # pictures per forward pass; a picture does not depend on it
 
 
 class AnimePipeline(DiffusionPipeline):
-    """Holds the generator. `pipeline(seeds)` gives pictures, `latents` and `decode` the two halves of that."""
+    """Holds the generator. `pipeline(seeds)` gives pictures, in the steps noise, codes, wishes, latents, decode."""
 
     generator: AnimeGenerator
 
@@ -22,22 +23,47 @@ class AnimePipeline(DiffusionPipeline):
         super().__init__()
         self.register_modules(generator=generator)
 
-    @torch.inference_mode()
-    def latents(self, seeds: Sequence[int], truncation: float = 1.0) -> Tensor:
-        """Latents w (N, C, 4, 4) of N seeds; truncation 1 is the model's full variety, 0 its mean face."""
-        z = torch.stack([torch.randn(self.generator.config["latent_dim"], generator=_seeded(seed)) for seed in seeds])
-        w = self.generator.map(z.to(self.device, self.generator.dtype))
-        return self.generator.w_mean + truncation * (w - self.generator.w_mean)
+    @property
+    def conditional(self) -> bool:
+        """Can attributes be asked for?"""
+        return self.generator.config["attributes"] > 0
+
+    def noise(self, seeds: Sequence[int]) -> Tensor:
+        """z (N, latent_dim) of N seeds, each from its own seed alone."""
+        size = self.generator.config["latent_dim"]
+        z = torch.stack([torch.randn(size, generator=torch.Generator().manual_seed(seed)) for seed in seeds])
+        return z.to(self.device, self.generator.dtype)
+
+    def wishes(self, seeds: Sequence[int], asked: Mapping[str, str] | None = None) -> Tensor | None:
+        """y (N, attributes.SIZE): as asked, the rest by chance from each seed; None for an unconditional generator.
+
+        Raises ValueError if something is asked of an unconditional generator, or there is no such attribute or value.
+        """
+        if not self.conditional:
+            if asked and set(asked.values()) != {attributes.ANY}:
+                raise ValueError("these weights take no attributes: choose a preset of characters to order")
+            return None
+        labels = torch.stack([attributes.labels(attributes.draw(seed, asked)) for seed in seeds])
+        return attributes.one_hot(labels).to(self.device, self.generator.dtype)
 
     @torch.inference_mode()
-    def decode(self, latents: Tensor) -> Tensor:
-        """Pictures (N, 3, H, W) in [-1, 1] of latents (N, C, 4, 4), on the CPU."""
-        return torch.cat([self.generator.synthesize(w).clamp(-1, 1).cpu() for w in latents.split(BATCH)])
+    def codes(self, z: Tensor, truncation: float = 1.0) -> Tensor:
+        """Codes (N, latent_dim), which move in straight lines. Truncation of a conditional generator happens here."""
+        return self.generator.encode(z, truncation if self.conditional else 1.0)
 
-    def __call__(self, seeds: Sequence[int], truncation: float = 1.0) -> Tensor:
-        """Pictures (N, 3, H, W) in [-1, 1], one a seed; each depends on its own seed alone."""
-        return self.decode(self.latents(seeds, truncation))
+    @torch.inference_mode()
+    def latents(self, codes: Tensor, y: Tensor | None = None, truncation: float = 1.0) -> Tensor:
+        """Latents w (N, C, 4, 4); truncation 1 is the model's full variety, 0 its mean face."""
+        w = self.generator.map(codes, y)
+        return w if self.conditional else self.generator.truncate(w, truncation)
 
+    @torch.inference_mode()
+    def decode(self, latents: Tensor, y: Tensor | None = None) -> Tensor:
+        """Pictures (N, 3, H, W) in [-1, 1] of latents (N, C, 4, 4) and their y, on the CPU."""
+        parts = zip(latents.split(BATCH), [None] * len(latents) if y is None else y.split(BATCH))
+        return torch.cat([self.generator.synthesize(w, part).clamp(-1, 1).cpu() for w, part in parts])
 
-def _seeded(seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
+    def __call__(self, seeds: Sequence[int], truncation: float = 1.0, asked: Mapping[str, str] | None = None) -> Tensor:
+        """Pictures (N, 3, H, W) in [-1, 1], one a seed; each depends on its own seed and what is asked alone."""
+        y = self.wishes(seeds, asked)
+        return self.decode(self.latents(self.codes(self.noise(seeds), truncation), y, truncation), y)

@@ -1,16 +1,16 @@
-"""Anime characters from noise: a style-based generator against a projected discriminator."""
+"""Anime characters, from noise or to order: a light FastGAN generator against a projected discriminator."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from gan_zoo import data, hub, images, losses, metrics, trainer
@@ -26,8 +26,10 @@ from gan_zoo.plugin import (
     Fakes,
     Film,
     Fixed,
+    ImageFile,
     Losses,
     Networks,
+    Page,
     Plugin,
     Preset,
     Seed,
@@ -35,10 +37,14 @@ from gan_zoo.plugin import (
     Text,
     task,
 )
-from gan_zoo.plugins.anime.drawn import draw_character
+from gan_zoo.plugins.anime import attributes, latent, readback
+from gan_zoo.plugins.anime.attributes import ANY
 from gan_zoo.plugins.anime.networks import AnimeGenerator, ProjectedDiscriminator, ResidualDiscriminator
 from gan_zoo.plugins.anime.pipeline import AnimePipeline
+from gan_zoo.plugins.anime.readback import draw_labelled
+from gan_zoo.plugins.anime.tab import draw_tab
 
+FIRST_SEED = 26  # what a visitor sees first: a fair face, as chance gives them, not the poor one of 0
 Truncation = Annotated[
     float,
     Arg(
@@ -49,8 +55,32 @@ Truncation = Annotated[
         step=0.05,
     ),
 ]
+Wishes = Annotated[
+    str,
+    Arg(
+        Text("Wishes", "Deseos"),
+        info=Text(
+            "For characters to order: hair_color=blue, glasses=round ... The rest is chance.",
+            "Para personajes a medida: hair_color=blue, glasses=round ... Lo demás, al azar.",
+        ),
+    ),
+]
 SeedA = Annotated[int, Arg(Text("From seed", "De la semilla"), minimum=0, maximum=MAX_SEED, component="Number")]
 SeedB = Annotated[int, Arg(Text("To seed", "A la semilla"), minimum=0, maximum=MAX_SEED, component="Number")]
+Count = Annotated[int, Arg(Text("Pictures", "Imágenes"), minimum=1, maximum=64, cli_maximum=100_000)]
+
+
+def _choice(name: str) -> Any:
+    """The type of a task's argument that asks for an attribute: one of its values, or "any"."""
+    attribute = attributes.ATTRIBUTES[name]
+    names = (Text("Any", "Cualquiera"), *(value.text for value in attribute.values.values()))
+    return Annotated[Literal[(ANY, *attribute.values)], Arg(attribute.text, names=names)]
+
+
+if TYPE_CHECKING:
+    HairColor = HairStyle = Eyes = Skin = Expression = Glasses = str
+else:
+    HairColor, HairStyle, Eyes, Skin, Expression, Glasses = map(_choice, attributes.ATTRIBUTES)
 
 
 @dataclass(frozen=True)
@@ -67,6 +97,10 @@ class Settings:
     r1: float = 1.0  # weight of the R1 penalty; the projected discriminator goes without
     r1_every: int = 16
     drawn: int = 2000  # characters of the built-in data
+    conditional: bool = False  # characters to order: the built-in data's attributes are given beside the noise
+    reading: float = 1.0  # weight of the attributes read off the pictures, for both sides; conditional only
+    likeness: float = 50.0  # weight of the distance from the picture that has the same attributes and details; as above
+    judged_by: int = 6000  # characters on which the judge of attributes learns
 
     def __post_init__(self) -> None:
         if self.discriminator not in ("projected", "residual"):
@@ -80,6 +114,13 @@ class Settings:
             raise ValueError(f"feature_size: expected a multiple of 32, got {self.feature_size}")
         if self.r1_every < 1 or self.drawn < 20:
             raise ValueError(f"expected r1_every >= 1 and drawn >= 20, got {self.r1_every} and {self.drawn}")
+        if self.conditional and (self.discriminator != "projected" or self.augment):
+            raise ValueError(
+                "conditional: expected discriminator projected and no augment (a picture is compared with its pair), "
+                f"got {self.discriminator!r} and {self.augment!r}"
+            )
+        if self.conditional and self.latent_dim < sum(attributes.DETAILS.values()):
+            raise ValueError(f"latent_dim {self.latent_dim}: details need {sum(attributes.DETAILS.values())}")
         policies(self.augment)
         losses.adversarial(self.loss)
 
@@ -104,13 +145,33 @@ class Faces:
         return {"image": to_float(pictures)}
 
 
+class Characters:
+    """The built-in data: of `drawn` characters every tenth is kept apart. Each is drawn once, when asked for."""
+
+    def __init__(self, split: str, size: int, drawn: int, seed: int):
+        self.seeds = torch.tensor([row for row in range(drawn) if (row % 10 == 9) == (split == "validation")])
+        self.size, self.seed = size, seed
+        self.features: Tensor | None = None  # the judge's, of `all()`: computed once a run
+
+    def __len__(self) -> int:
+        return len(self.seeds)
+
+    def batch(self, samples: range) -> Batch:
+        rows = data.sample_rows(torch.arange(samples.start, samples.stop), len(self), self.seed)
+        seeds = self.seeds[rows].tolist()
+        pictures, labels = draw_labelled(seeds, self.size)
+        details = torch.tensor([list(attributes.draw_details(seed).values()) for seed in seeds])
+        return {"image": to_float(pictures), "labels": labels, "details": details}
+
+    def all(self) -> tuple[Tensor, Tensor]:
+        """Every picture, uint8 (N, 3, H, W), and its labels (N, 6)."""
+        return draw_labelled(self.seeds.tolist(), self.size)
+
+
 @lru_cache(maxsize=2)  # both splits of a run look at the training pictures
-def read_pictures(source: str | None, split: str, size: int, drawn: int) -> Tensor:
-    """A split as uint8 (N, 3, size, size): of a data set, or of `drawn` built-in characters where `source` is None."""
-    if source is not None:
-        return data.images_to_tensor(data.load(source, split=split), size)
-    rows = [row for row in range(drawn) if (row % 10 == 9) == (split == "validation")]
-    return torch.stack([torch.from_numpy(np.array(draw_character(row, size))) for row in rows]).permute(0, 3, 1, 2)
+def read_pictures(source: str, split: str, size: int) -> Tensor:
+    """A split of a data set as uint8 (N, 3, size, size)."""
+    return data.images_to_tensor(data.load(source, split=split), size)
 
 
 class Copies(NamedTuple):
@@ -149,8 +210,46 @@ def nearest_training_pictures(fake: Tensor, faces: Faces, size: int = 32) -> Cop
     )
 
 
+def _pictures(pipeline: AnimePipeline, codes: Tensor, y: Tensor | None, truncation: float) -> list[Image.Image]:
+    """Pictures of codes (N, latent_dim), all with the same y (1, attributes.SIZE)."""
+    y = None if y is None else y.expand(len(codes), -1)
+    return images.to_images(pipeline.decode(pipeline.latents(codes, y, truncation), y))
+
+
+def _faces(
+    pipeline: AnimePipeline, seed: int, count: int, truncation: float, wishes: dict[str, str] | None = None
+) -> list[Image.Image]:
+    """The faces of `count` seeds from `seed` on, which wrap at the largest one."""
+    seeds = [(seed + i) % (MAX_SEED + 1) for i in range(count)]
+    made = images.to_images(pipeline(seeds, truncation, wishes))
+    return [_signed(picture, f"{s}", seed=s) for picture, s in zip(made, seeds, strict=True)]
+
+
+def _signed(picture: Image.Image, caption: str, **arguments: Any) -> Image.Image:
+    """The picture with its caption, and those of its task's arguments that are its own."""
+    picture.info |= {"caption": caption, "arguments": arguments}
+    return picture
+
+
+def _over_its_caption(picture: Image.Image) -> Image.Image:
+    size = max(11, picture.height // 8)
+    card = Image.new("RGB", (picture.width, picture.height + size + 4), "white")
+    card.paste(picture)
+    draw = ImageDraw.Draw(card)
+    font = ImageFont.load_default(size)
+    draw.text((picture.width / 2, picture.height + 2), picture.info["caption"], "#45423d", font, anchor="ma")
+    return card
+
+
 def _grid(pictures: Tensor) -> Image.Image:
     return images.grid(images.to_images(to_float(pictures)), columns=8)
+
+
+class Walk(NamedTuple):
+    """A face moved along a direction, as pictures and as a film."""
+
+    pictures: list[Image.Image]
+    film: Film
 
 
 class Anime(Plugin):
@@ -162,6 +261,18 @@ class Anime(Plugin):
     )
     paper: ClassVar[str] = "https://arxiv.org/abs/2111.01007"
     presets: ClassVar[tuple[Preset, ...]] = (
+        Preset(
+            name="characters",
+            title=Text("Characters to order, 128 px", "Personajes a medida, 128 px"),
+            licence="open",
+            licence_id="cc0-1.0",
+            data=Text(
+                "20,000 characters drawn on the fly, each with exact labels: Lorelei by Lisa Wischofsky, CC0 1.0, by "
+                "DiceBear, in colours of our own.",
+                "20 000 personajes dibujados sobre la marcha con etiquetas exactas: Lorelei, de Lisa Wischofsky, "
+                "CC0 1.0, con DiceBear y colores propios.",
+            ),
+        ),
         Preset(
             name="anime-faces-64",
             title=Text("Anime faces, 64 px", "Caras de anime, 64 px"),
@@ -184,50 +295,82 @@ class Anime(Plugin):
 
     def networks(self) -> Networks:
         s = self.settings
-        generator = AnimeGenerator(s.resolution, s.latent_dim, s.channels)
+        wishes = attributes.SIZE if s.conditional else 0
+        details = tuple(attributes.DETAILS.values()) if s.conditional else ()
+        generator = AnimeGenerator(s.resolution, s.latent_dim, s.channels, wishes, details)
         if s.discriminator == "residual":
             return Networks({"generator": generator}, {"discriminator": ResidualDiscriminator(s.resolution)})
         features = FeaturePyramid(s.feature_size)
         sizes = tuple(s.feature_size // stride for stride in (4, 8, 16, 32))
-        discriminator = ProjectedDiscriminator(s.resolution, features.channels, sizes)
+        discriminator = ProjectedDiscriminator(s.resolution, features.channels, sizes, attributes=wishes)
         return Networks({"generator": generator}, {"discriminator": discriminator, "features": features})
 
     def data(self, source: str | None, split: str, seed: int) -> Data:
         s = self.settings
-        pictures = {name: read_pictures(source, name, s.resolution, s.drawn) for name in {split, "train"}}
+        if source is None:
+            return Characters(split, s.resolution, s.drawn, seed)
+        if s.conditional:
+            raise ValueError(f"conditional: only the built-in data has attributes, got the data {source!r}")
+        pictures = {name: read_pictures(source, name, s.resolution) for name in {split, "train"}}
         return Faces(pictures[split], pictures["train"], seed, flip=split == "train")
+
+    def _wishes(self, batch: Batch) -> Tensor | None:
+        """y (B, attributes.SIZE) of a batch; a real and a fake picture of one row have the same."""
+        return attributes.one_hot(batch["labels"]) if self.settings.conditional else None
+
+    def _noise(self, batch: Batch, step: Step) -> Tensor:
+        """z (B, latent_dim); with attributes, noise that tells the details of the batch's pictures."""
+        z = step.randn(self.settings.latent_dim)
+        return attributes.settle(z, batch["details"]) if self.settings.conditional else z
 
     def _look(self, nets: Networks, pictures: Tensor, step: Step) -> Any:
         """What D sees of pictures: augmented, and for the projected D through the frozen network."""
         pictures = diff_augment(pictures, self.settings.augment, step.rand)
         return (pictures, nets["features"](pictures)) if self.settings.discriminator == "projected" else (pictures,)
 
+    def _judge(self, nets: Networks, looks: Any, batch: Batch) -> tuple[Tensor, Tensor | None]:
+        """D's logits (B, K), and its logits of the attributes it reads, (B, attributes.SIZE) or None."""
+        y = self._wishes(batch)
+        return nets["discriminator"](*looks) if y is None else nets["discriminator"](*looks, y)
+
+    def _reading(self, logits: Tensor | None, batch: Batch) -> dict[str, Tensor]:
+        """The term by which D learns to read attributes and G to write them, if there are any."""
+        if logits is None:
+            return {}
+        return {"reading": self.settings.reading * attributes.cross_entropy(logits, batch["labels"])}
+
     def generate(self, nets: Networks, batch: Batch, step: Step) -> Fakes:
-        z = step.randn(self.settings.latent_dim)
-        return self._look(nets, nets["generator"](z), step)  # the frozen network sees each fake once, for both halves
+        pictures = nets["generator"](self._noise(batch, step), y=self._wishes(batch))
+        # The frozen network, the dearest part of a step, sees each picture once, for both halves.
+        return {"real": self._look(nets, batch["image"], step), "fake": self._look(nets, pictures, step)}
 
     def discriminator_loss(self, nets: Networks, batch: Batch, fakes: Fakes, step: Step) -> Losses:
         s, adversarial = self.settings, losses.adversarial(self.settings.loss)
         penalise = s.discriminator == "residual" and s.r1 > 0 and step.index % s.r1_every == 0
-        real = self._look(nets, batch["image"], step)
+        real = fakes["real"]
         if penalise:
-            real[0].requires_grad_(True)
-        real_logits, fake_logits = nets["discriminator"](*real), nets["discriminator"](*fakes)
-        terms = {"adversarial": adversarial.discriminator(real_logits, fake_logits)}
+            real = (real[0].detach().requires_grad_(True),)
+        real_logits, read = self._judge(nets, real, batch)
+        fake_logits, _ = self._judge(nets, fakes["fake"], batch)
+        terms = {"adversarial": adversarial.discriminator(real_logits, fake_logits)} | self._reading(read, batch)
         if penalise:
             terms["r1"] = s.r1 * s.r1_every * losses.gradient_penalty(real_logits, real[0])
         return Losses(terms, adversarial.metrics(real_logits, fake_logits))
 
     def generator_loss(self, nets: Networks, batch: Batch, fakes: Fakes, step: Step) -> Losses:
-        adversarial = losses.adversarial(self.settings.loss)
+        s, adversarial = self.settings, losses.adversarial(self.settings.loss)
         real_logits = None
         if adversarial.needs_real:
             with torch.no_grad():
-                real_logits = nets["discriminator"](*self._look(nets, batch["image"], step))
-        return Losses({"adversarial": adversarial.generator(nets["discriminator"](*fakes), real_logits)})
+                real_logits, _ = self._judge(nets, fakes["real"], batch)
+        fake_logits, read = self._judge(nets, fakes["fake"], batch)
+        terms = {"adversarial": adversarial.generator(fake_logits, real_logits)} | self._reading(read, batch)
+        if s.conditional and s.likeness > 0:  # pix2pix (Isola et al. 2017, eq. 4), from attributes instead of a sketch
+            terms["likeness"] = s.likeness * F.l1_loss(fakes["fake"][0], batch["image"])
+        return Losses(terms)
 
     def sample(self, nets: Networks, fixed: Fixed) -> Tensor:
-        return nets["generator"](fixed.step.randn(self.settings.latent_dim)).clamp(-1, 1)
+        return nets["generator"](self._noise(fixed.batch, fixed.step), y=self._wishes(fixed.batch)).clamp(-1, 1)
 
     def pipeline(self, nets: Networks) -> AnimePipeline:
         generator = nets["generator"]
@@ -236,22 +379,31 @@ class Anime(Plugin):
         return AnimePipeline(generator)
 
     def evaluate(self, pipeline: Any, data: Data, count: int) -> Evaluation:
-        """KID and its companions of seeds 0 .. count - 1 against pictures kept apart, and a search for copies."""
-        assert isinstance(data, Faces)
+        """KID and its companions of seeds 0 .. count - 1 against pictures kept apart.
+
+        Against real pictures also a search for copies; of a conditional generator, its attributes read back.
+        """
+        assert isinstance(data, (Faces, Characters))
         fake, judge = images.to_uint8(pipeline(range(count))), metrics.Judge()
+        real, labels = (data.pictures, None) if isinstance(data, Faces) else data.all()
         fake_features = judge(fake)
         if data.features is None:
-            data.features = judge(data.pictures)
-        scores = metrics.score_images(fake, data.pictures, fake_features, data.features)
-        copies = nearest_training_pictures(fake, data)
+            data.features = judge(real)
+        scores = metrics.score_images(fake, real, fake_features, data.features)
         _, strangeness = metrics.nearest_neighbours(fake_features, data.features)
         strangest = strangeness[:, 0].argsort(descending=True)[:16]
-        pictures = {
-            "Failures: the 16 farthest from any real picture, by the judge's features.": _grid(fake[strangest]),
-            "The 16 that come nearest to a training picture.": copies.pictures,
-        }
-        protocol = f"{metrics.PROTOCOL} Seeds from 0, truncation 1, against real pictures kept apart. {copies.protocol}"
-        return Evaluation(scores | copies.scores, protocol, pictures)
+        pictures = {"Failures: the 16 farthest from any real picture, by the judge's features.": _grid(fake[strangest])}
+        protocol = f"{metrics.PROTOCOL} Seeds from 0, truncation 1, against pictures kept apart."
+        if isinstance(data, Faces):
+            copies = nearest_training_pictures(fake, data)
+            scores |= copies.scores
+            protocol += f" {copies.protocol}"
+            pictures["The 16 that come nearest to a training picture."] = copies.pictures
+        if labels is not None and pipeline.conditional:
+            asked = torch.stack([attributes.labels(attributes.draw(seed)) for seed in range(count)])
+            scores |= readback.scores(fake, asked, real, labels, self.settings.judged_by)
+            protocol += f" {readback.PROTOCOL.format(count=self.settings.judged_by)}"
+        return Evaluation(scores, protocol, pictures)
 
     def check_evaluation(self) -> None:
         metrics.Judge()
@@ -276,14 +428,84 @@ class Anime(Plugin):
         name="generate",
     )
     def generate_task(
+        self, pipeline: AnimePipeline, *, seed: Seed = FIRST_SEED, count: Count = 16, truncation: Truncation = 1.0
+    ) -> list[Image.Image]:
+        return _faces(pipeline, seed, count, truncation)
+
+    @task(
+        Text("To order", "A medida"),
+        Text(
+            "You choose, chance does the rest. Change one wish and keep the seed: the same character, changed.",
+            "Tú eliges y el azar pone el resto. Cambia un deseo y conserva la semilla: el mismo personaje, cambiado.",
+        ),
+    )
+    def order(
         self,
         pipeline: AnimePipeline,
         *,
-        seed: Seed = 0,
-        count: Annotated[int, Arg(Text("Pictures", "Imágenes"), minimum=1, maximum=64, cli_maximum=100_000)] = 16,
+        hair_color: HairColor = ANY,
+        hair_style: HairStyle = ANY,
+        eyes: Eyes = ANY,
+        skin: Skin = ANY,
+        expression: Expression = ANY,
+        glasses: Glasses = ANY,
+        seed: Seed = FIRST_SEED,
+        count: Count = 8,
         truncation: Truncation = 1.0,
     ) -> list[Image.Image]:
-        return images.to_images(pipeline([(seed + i) % (MAX_SEED + 1) for i in range(count)], truncation))
+        wishes = {
+            "hair_color": hair_color,
+            "hair_style": hair_style,
+            "eyes": eyes,
+            "skin": skin,
+            "expression": expression,
+            "glasses": glasses,
+        }
+        return _faces(pipeline, seed, count, truncation, wishes)
+
+    @task(
+        Text("One thing changed", "Un solo cambio"),
+        Text(
+            "The character of a seed before and after a change; all else stays.",
+            "El personaje de una semilla antes y después de un cambio; lo demás no varía.",
+        ),
+    )
+    def change(
+        self,
+        pipeline: AnimePipeline,
+        *,
+        to: Annotated[str, Arg(Text("Change", "Cambio"), info=Text("Such as hair_color=blue", "Como hair_color=blue"))],
+        wishes: Wishes = ANY,
+        seed: Seed = FIRST_SEED,
+        truncation: Truncation = 1.0,
+    ) -> list[Image.Image]:
+        before = attributes.parse(wishes)
+        changed = attributes.parse(to)
+        return [
+            *_faces(pipeline, seed, 1, truncation, before),
+            *_faces(pipeline, seed, 1, truncation, before | changed),
+        ]
+
+    @task(
+        Text("Variations", "Variaciones"),
+        Text("The face of a seed, and others like it.", "La cara de una semilla y otras parecidas."),
+    )
+    def variations(
+        self,
+        pipeline: AnimePipeline,
+        *,
+        seed: Seed = FIRST_SEED,
+        amount: Annotated[float, Arg(Text("Difference", "Diferencia"), minimum=0.0, maximum=1.0, step=0.05)] = 0.4,
+        number: Annotated[int, Arg(Text("Pictures", "Imágenes"), minimum=2, maximum=64, cli_maximum=10_000)] = 12,
+        wishes: Wishes = ANY,
+        truncation: Truncation = 1.0,
+    ) -> list[Image.Image]:
+        z = pipeline.noise([seed])
+        streams = np.random.SeedSequence(seed).generate_state(number, np.uint64) >> 1  # the first ones never change
+        others = latent.near(z, pipeline.noise(streams.tolist()[1:]), amount)
+        y = pipeline.wishes([seed], attributes.parse(wishes))
+        made = _pictures(pipeline, pipeline.codes(torch.cat([z, others]), truncation), y, truncation)
+        return [_signed(picture, f"{seed} · {i}" if i else f"{seed}") for i, picture in enumerate(made)]
 
     @task(
         Text("From one face to another", "De una cara a otra"),
@@ -296,13 +518,84 @@ class Anime(Plugin):
         self,
         pipeline: AnimePipeline,
         *,
-        seed_a: SeedA = 0,
-        seed_b: SeedB = 1,
+        seed_a: SeedA = FIRST_SEED,
+        seed_b: SeedB = FIRST_SEED + 1,
         frames: Annotated[int, Arg(Text("Pictures", "Imágenes"), minimum=2, maximum=60, cli_maximum=600)] = 24,
+        wishes: Wishes = ANY,
         truncation: Truncation = 1.0,
     ) -> Film:
-        start, end = pipeline.latents([seed_a, seed_b], truncation)
-        there = torch.linspace(0, 1, frames, device=start.device)[:, None, None, None]
-        there = (1 - torch.cos(torch.pi * there)) / 2  # begins and ends at rest
-        pictures = images.to_images(pipeline.decode(start + there.to(start.dtype) * (end - start)))
+        y = pipeline.wishes([seed_a, seed_b], attributes.parse(wishes))
+        w = pipeline.latents(pipeline.codes(pipeline.noise([seed_a, seed_b]), truncation), y, truncation)
+        between = latent.way(w[:1], w[1:], frames)
+        y = None if y is None else latent.way(y[:1], y[1:], frames)
+        pictures = images.to_images(pipeline.decode(between, y))
         return Film(pictures + pictures[-2:0:-1], fps=24)
+
+    @task(
+        Text("Directions", "Direcciones"),
+        Text(
+            "What the generator found by itself: a face moved along a direction that no label gave, strongest first.",
+            "Lo que el generador halló solo: una cara movida en una dirección sin etiquetas, la más fuerte primero.",
+        ),
+    )
+    def directions(
+        self,
+        pipeline: AnimePipeline,
+        *,
+        seed: Seed = FIRST_SEED,
+        direction: Annotated[int, Arg(Text("Direction", "Dirección"), minimum=1, maximum=32)] = 1,
+        strength: Annotated[float, Arg(Text("Strength", "Fuerza"), minimum=0.0, maximum=1.0, step=0.05)] = 0.4,
+        steps: Annotated[int, Arg(Text("Pictures", "Imágenes"), minimum=2, maximum=33, cli_maximum=600)] = 7,
+        wishes: Wishes = ANY,
+        truncation: Truncation = 1.0,
+    ) -> Walk:
+        found = latent.directions(pipeline.generator)
+        if direction > len(found):
+            raise ValueError(f"direction: these weights have {len(found)}, got {direction}")
+        strengths = torch.linspace(-strength, strength, steps)
+        codes = latent.along(pipeline.codes(pipeline.noise([seed]), truncation), found[direction - 1], strengths)
+        made = _pictures(pipeline, codes, pipeline.wishes([seed], attributes.parse(wishes)), truncation)
+        row = [_signed(picture, f"{s:+.2f}") for picture, s in zip(made, strengths.tolist(), strict=True)]
+        return Walk(row, Film(made + made[-2:0:-1], fps=12))
+
+    @task(
+        Text("Contact sheet", "Hoja de contactos"),
+        Text("One picture of many faces, each over its seed.", "Una imagen de muchas caras, cada una con su semilla."),
+    )
+    def sheet(
+        self,
+        pipeline: AnimePipeline,
+        *,
+        seed: Seed = FIRST_SEED,
+        columns: Annotated[int, Arg(Text("Columns", "Columnas"), minimum=1, maximum=8, cli_maximum=32)] = 6,
+        rows: Annotated[int, Arg(Text("Rows", "Filas"), minimum=1, maximum=8, cli_maximum=32)] = 4,
+        wishes: Wishes = ANY,
+        truncation: Truncation = 1.0,
+    ) -> Image.Image:
+        faces = _faces(pipeline, seed, columns * rows, truncation, attributes.parse(wishes))
+        return images.grid([_over_its_caption(face) for face in faces], columns, gap=8)
+
+    @task(
+        Text("How was it made?", "¿Cómo se hizo?"),
+        Text(
+            "Drop a picture that was made here: its file says how, and the forms are filled in with it.",
+            "Suelta una imagen hecha aquí: su archivo dice cómo, y los formularios se rellenan con ello.",
+        ),
+    )
+    def restore(
+        self,
+        pipeline: AnimePipeline,
+        *,
+        image: Annotated[ImageFile, Arg(Text("Picture", "Imagen"))],
+    ) -> dict:
+        """{"task", "preset", "arguments"} of a picture, checked; {} if its file does not say, or of another plugin."""
+        made = images.read_settings(image)
+        if not made or made.pop("plugin") != self.slug or made["task"] not in self.tasks():
+            return {}
+        made["arguments"] = self.tasks()[made["task"]].check(made["arguments"])
+        return made
+
+    # -- the page ----------------------------------------------------------------------------------------------------
+
+    def tab(self, page: Page) -> None:
+        draw_tab(page, self.tasks(), [preset.name for preset in self.presets])
