@@ -238,8 +238,9 @@ def load(
             arguments[name] = None if value == [None, None] else value
         elif not name.startswith("_"):
             raise WeightsError(f"{folder / 'model_index.json'}: {pipeline_class.__name__} takes no {name!r}")
+    hints = typing.get_type_hints(pipeline_class.__init__)
     for name in classes:
-        if arguments.get(name) is None and parameters[name].default is inspect.Parameter.empty:
+        if arguments.get(name) is None and type(None) not in typing.get_args(hints[name]):
             raise WeightsError(f"{folder / 'model_index.json'}: the network {name!r} is missing")
     return pipeline_class(**arguments)
 

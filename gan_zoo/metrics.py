@@ -55,6 +55,15 @@ class Judge:
             raise ValueError("no pictures to score: expected at least one")
         return torch.cat(features)
 
+    @torch.inference_mode()
+    def share(self, features: Tensor, label: int) -> float:
+        """How many of the pictures with these features (N, 1280) are of an ImageNet class by its top answer, in [0, 1].
+
+        label: 0 to 999 in the usual order (339 sorrel, the horse; 340 zebra).
+        """
+        logits = self.net._fc(features.to(self.device, self.dtype))
+        return float((logits.argmax(1) == label).float().mean())
+
 
 def _fold(net: Any) -> Any:
     """Fold each BatchNorm into its convolution and symmetric padding too: same features, 5 x faster on a CPU."""

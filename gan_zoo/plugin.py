@@ -136,6 +136,8 @@ class Parameter:
             return value
         if self.type is int or self.type is float:
             return self._check_number(value, bounds)
+        if self.default == "" and value in (None, ""):  # left out, as the default is
+            return ""
         if not isinstance(value, (str, Path)) or not str(value):
             kind = "a picture file" if self.type is ImageFile else "text"
             raise ValueError(f"{self.name}: expected {kind}, got {_short(value)}")

@@ -130,6 +130,9 @@ class Shutter(Mirror):
         loud.click(lambda words: words.upper(), panel.inputs["words"], panel.inputs["words"], api_visibility="private")
 
 
+OWN_FILES: set[Path] = set()  # what the page itself shows
+
+
 @cache
 def serve() -> str:
     """The address of the server, started once and left to the end of the process."""
@@ -153,5 +156,5 @@ def blocks() -> gr.Blocks:
         port = free.getsockname()[1]
     app, _, _ = ui.launch(zoo, host="127.0.0.1", port=port, prevent_thread_lock=True, quiet=True)
     page = app.get_blocks()
-    page.own_files = [path for path in (root / "cache").rglob("*") if path.is_file()]  # what the page itself shows
+    OWN_FILES.update(path for path in (root / "cache").rglob("*") if path.is_file())
     return page

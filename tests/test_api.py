@@ -371,7 +371,7 @@ def test_uploads_and_results_are_deleted(client: Client, photo: Path) -> None:
     upload(client, 1000)
     assert {path.suffix for path in cached()} >= {".png", ".mp4"}
     delete_files_created_by_app(page_server.blocks(), 0)
-    assert cached() == set(page_server.blocks().own_files)
+    assert cached() == page_server.OWN_FILES
 
 
 def test_a_full_queue_says_so(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:

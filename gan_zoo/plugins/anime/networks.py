@@ -11,6 +11,8 @@ from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
+from gan_zoo.layers import FeatureMixer, doubled_conv, with_deviation
+
 SHARPNESS = 32.0  # of the softmax over a group of z: the largest by 0.15, as most are, weighs 99 to 1
 
 
@@ -39,19 +41,6 @@ class UpBlock(nn.Module):
                 x = torch.addcmul(shift, x, 1 + scale)
             x = F.leaky_relu(x, 0.2)
         return x
-
-
-def doubled_conv(x: Tensor, weight: Tensor) -> Tensor:
-    """Nearest-neighbour doubling, then a 3x3 convolution: (B, in, H, W), (out, in, 3, 3) -> (B, out, 2H, 2W).
-
-    The two together are one transposed 4x4 convolution of stride 2, with 4 multiplications a pixel instead of 9: twice
-    as fast from 8x8 up.
-    """
-    if x.shape[-1] < 8:
-        return F.conv2d(F.interpolate(x, scale_factor=2, mode="nearest"), weight, padding=1)
-    padded = F.pad(weight, (1, 1, 1, 1))  # doubling is a 2x2 kernel of ones: convolve the two kernels
-    kernel = padded[:, :, 1:, 1:] + padded[:, :, 1:, :-1] + padded[:, :, :-1, 1:] + padded[:, :, :-1, :-1]
-    return F.conv_transpose2d(x, kernel.flip(2, 3).transpose(0, 1), stride=2, padding=1)
 
 
 class Excitation(nn.Module):
@@ -196,12 +185,7 @@ class ProjectedDiscriminator(ModelMixin, ConfigMixin):
         attributes: int = 0,
     ):
         super().__init__()
-        self.mix = nn.ModuleList(nn.Conv2d(a, b, 1, bias=False) for a, b in zip(feature_channels, widths))
-        self.merge = nn.ModuleList(nn.Conv2d(b, a, 3, padding=1, bias=False) for a, b in zip(widths, widths[1:]))
-        for conv in [*self.mix, *self.merge]:
-            assert isinstance(conv, nn.Conv2d)
-            nn.init.kaiming_normal_(conv.weight, nonlinearity="linear")
-            conv.requires_grad_(False)
+        self.mixer = FeatureMixer(feature_channels, widths)
         self.heads = nn.ModuleList()
         self.ends = nn.ModuleList()
         self.looks = nn.ModuleList()  # embeddings of pictures, of attributes, and what the former tell of the latter
@@ -227,11 +211,7 @@ class ProjectedDiscriminator(ModelMixin, ConfigMixin):
         """Pictures (B, 3, H, W), their feature maps, finest first, and y (B, attributes) where there are attributes
         -> logits (B, 1 + maps), and the logits of the attributes read, (B, attributes) or None.
         """
-        mixed = [mix(x) for mix, x in zip(self.mix, maps, strict=True)]
-        for i in range(len(mixed) - 2, -1, -1):
-            coarse = F.interpolate(self.merge[i](mixed[i + 1]), size=mixed[i].shape[2:], mode="nearest")
-            mixed[i] = (mixed[i] + coarse) * math.sqrt(0.5)
-        inputs = [F.pixel_unshuffle(images, 4), *mixed]
+        inputs = [F.pixel_unshuffle(images, 4), *self.mixer(maps)]
         seen = [head(x) for head, x in zip(self.heads, inputs, strict=True)]
         ends = zip(self.ends, seen, strict=True)
         logits = torch.cat([end(with_deviation(x)).flatten(1) for end, x in ends], dim=1).float()
@@ -241,20 +221,6 @@ class ProjectedDiscriminator(ModelMixin, ConfigMixin):
         fits = [(wish(y) * look).mean(1, keepdim=True) for wish, look in zip(self.wishes, looks, strict=True)]
         readings = [reading(look) for reading, look in zip(self.readings, looks, strict=True)]
         return logits + torch.cat(fits, dim=1).float(), torch.stack(readings).float().mean(0)
-
-
-def with_deviation(x: Tensor, group: int = 8) -> Tensor:
-    """(B, C, H, W) -> (B, 2C, H, W): beside each channel, how much it differs between neighbours in the batch.
-
-    It shows a discriminator what no single picture can: that all fakes are alike. Karras et al. 2018 (section 3) give
-    one number for all channels; a number for each tells in what they are alike.
-    """
-    group = math.gcd(len(x), group)
-    grouped = x.float().reshape(-1, group, *x.shape[1:])
-    centred = grouped - grouped.mean(dim=1, keepdim=True)
-    deviation = (centred.square().mean(dim=1) + 1e-8).sqrt().mean(dim=(2, 3))  # (B / group, C)
-    deviation = deviation.repeat_interleave(group, dim=0)[:, :, None, None].to(x.dtype)
-    return torch.cat([x, deviation.expand(-1, -1, *x.shape[2:])], dim=1)
 
 
 class ResidualBlock(nn.Module):

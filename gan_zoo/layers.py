@@ -1,0 +1,61 @@
+"""Building blocks of networks that several plugins share."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def doubled_conv(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Nearest-neighbour doubling, then a 3x3 convolution: (B, in, H, W), (out, in, 3, 3) -> (B, out, 2H, 2W).
+
+    The two together are one transposed 4x4 convolution of stride 2, with 4 multiplications a pixel instead of 9: twice
+    as fast from 8x8 up.
+    """
+    if x.shape[-1] < 8:
+        return F.conv2d(F.interpolate(x, scale_factor=2, mode="nearest"), weight, bias, padding=1)
+    padded = F.pad(weight, (1, 1, 1, 1))  # doubling is a 2x2 kernel of ones: convolve the two kernels
+    kernel = padded[:, :, 1:, 1:] + padded[:, :, 1:, :-1] + padded[:, :, :-1, 1:] + padded[:, :, :-1, :-1]
+    return F.conv_transpose2d(x, kernel.flip(2, 3).transpose(0, 1), bias, stride=2, padding=1)
+
+
+def with_deviation(x: Tensor, group: int = 8) -> Tensor:
+    """(B, C, H, W) -> (B, 2C, H, W): beside each channel, how much it differs between neighbours in the batch.
+
+    It shows a discriminator what no single picture can: that all fakes are alike. Karras et al. 2018 (section 3) give
+    one number for all channels; a number for each tells in what they are alike.
+    """
+    group = math.gcd(len(x), group)
+    grouped = x.float().reshape(-1, group, *x.shape[1:])
+    centred = grouped - grouped.mean(dim=1, keepdim=True)
+    deviation = (centred.square().mean(dim=1) + 1e-8).sqrt().mean(dim=(2, 3))  # (B / group, C)
+    deviation = deviation.repeat_interleave(group, dim=0)[:, :, None, None].to(x.dtype)
+    return torch.cat([x, deviation.expand(-1, -1, *x.shape[2:])], dim=1)
+
+
+class FeatureMixer(nn.Module):
+    """Frozen random projections of a feature pyramid (Sauer et al. 2021, arXiv:2111.01007, section 3.2).
+
+    Random 1x1 convolutions mix channels, random 3x3 ones carry coarse maps into finer ones; neither is trained.
+    forward: maps (B, channels[i], h, w), finest first -> (B, widths[i], h, w).
+    """
+
+    def __init__(self, channels: Sequence[int], widths: Sequence[int]):
+        super().__init__()
+        self.mix = nn.ModuleList(nn.Conv2d(a, b, 1, bias=False) for a, b in zip(channels, widths))
+        self.merge = nn.ModuleList(nn.Conv2d(b, a, 3, padding=1, bias=False) for a, b in zip(widths, widths[1:]))
+        for conv in [*self.mix, *self.merge]:
+            assert isinstance(conv, nn.Conv2d)
+            nn.init.kaiming_normal_(conv.weight, nonlinearity="linear")
+        self.requires_grad_(False)
+
+    def forward(self, maps: Sequence[Tensor]) -> list[Tensor]:
+        mixed = [mix(x) for mix, x in zip(self.mix, maps, strict=True)]
+        for i in range(len(mixed) - 2, -1, -1):
+            coarse = F.interpolate(self.merge[i](mixed[i + 1]), size=mixed[i].shape[2:], mode="nearest")
+            mixed[i] = (mixed[i] + coarse) * math.sqrt(0.5)
+        return mixed

@@ -1,0 +1,133 @@
+"""Networks of CycleGAN: a light generator that repaints a picture, and two kinds of discriminators.
+
+The paper's own generators, a ResNet and a U-Net, are in `imported.py`, since most weights in the world are theirs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from diffusers.configuration_utils import ConfigMixin, register_to_config
+from diffusers.models.modeling_utils import ModelMixin
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+from gan_zoo.layers import FeatureMixer, doubled_conv, with_deviation
+
+
+class Block(nn.Module):
+    """x + norm(conv(relu(norm(conv(x)))))."""
+
+    def __init__(self, width: int, groups: int):
+        super().__init__()
+        self.conv1 = nn.Conv2d(width, width, 3, padding=1)
+        self.norm1 = nn.GroupNorm(groups, width)
+        self.conv2 = nn.Conv2d(width, width, 3, padding=1)
+        self.norm2 = nn.GroupNorm(groups, width)
+        nn.init.normal_(self.conv2.weight, std=0.02)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.norm2(self.conv2(F.relu(self.norm1(self.conv1(x)))))
+
+
+class TranslationGenerator(ModelMixin, ConfigMixin):
+    """Pictures (B, 3, H, W) in [-1, 1], H and W multiples of 4 -> the same of another domain, about [-1, 1].
+
+    It adds a difference to the picture: nearly all of it is there from the first step, which saves days. All but the
+    last layers work at a quarter of the size, on 4 x 4 pixels made channels.
+
+    Args:
+        width, blocks: channels and residual blocks at a quarter of the size.
+        groups: of the group norms.
+    """
+
+    multiple = 4  # of what number both sides must be multiples
+
+    @register_to_config
+    def __init__(self, width: int = 128, blocks: int = 6, groups: int = 16):
+        super().__init__()
+        self.stem = nn.Conv2d(48, width, 3, padding=1)
+        self.stem_norm = nn.GroupNorm(groups, width)
+        self.body = nn.Sequential(*(Block(width, groups) for _ in range(blocks)))
+        self.up1 = nn.Conv2d(width, width // 2, 3, padding=1)
+        self.up2 = nn.Conv2d(width // 2, width // 4, 3, padding=1)
+        self.out = nn.Conv2d(width // 4, 3, 3, padding=1)
+        nn.init.normal_(self.out.weight, std=0.01)  # begins close to the identity
+        nn.init.zeros_(cast(Tensor, self.out.bias))
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        x = F.pixel_unshuffle(pictures.to(self.dtype), 4)  # (B, 48, H / 4, W / 4)
+        x = self.body(F.relu(self.stem_norm(self.stem(x))))
+        for conv in (self.up1, self.up2):
+            x = F.leaky_relu(doubled_conv(x, conv.weight, conv.bias), 0.2)
+        return pictures + self.out(x).to(pictures.dtype)
+
+
+class ProjectedPatchDiscriminator(ModelMixin, ConfigMixin):
+    """Small discriminators on frozen, randomly mixed features (Sauer et al. 2021, arXiv:2111.01007), one on pixels.
+
+    Each head gives a map of logits, since a picture is translated place by place; the mean of a finer map counts as
+    much as a whole coarse one, so that no head outvotes the others by its size.
+
+    Args:
+        feature_channels, feature_sizes: channels and side of the maps given to forward, finest first.
+        widths: channels of each map after mixing.
+        places: side to which every head halves its map.
+    """
+
+    @register_to_config
+    def __init__(
+        self,
+        feature_channels: Sequence[int] = (24, 40, 112, 320),
+        feature_sizes: Sequence[int] = (32, 16, 8, 4),
+        widths: Sequence[int] = (48, 64, 128, 256),
+        head_width: int = 128,
+        places: int = 4,
+    ):
+        super().__init__()
+        self.mixer = FeatureMixer(feature_channels, widths)
+        self.heads, self.ends = nn.ModuleList(), nn.ModuleList()
+        for width, size in [(48, feature_sizes[0]), *zip(widths, feature_sizes, strict=True)]:
+            layers: list[nn.Module] = []
+            while size > places:
+                conv = nn.Conv2d(width, head_width, 4, stride=2, padding=1, bias=False)
+                layers += [spectral_norm(conv), nn.GroupNorm(8, head_width), nn.LeakyReLU(0.2)]
+                width, size = head_width, size // 2
+            if not layers:
+                layers += [spectral_norm(nn.Conv2d(width, head_width, 1)), nn.LeakyReLU(0.2)]
+            self.heads.append(nn.Sequential(*layers))
+            self.ends.append(spectral_norm(nn.Conv2d(2 * head_width, 1, 3, padding=1)))
+
+    def forward(self, pictures: Tensor, maps: Sequence[Tensor]) -> Tensor:
+        """Pictures (B, 3, H, W) in [-1, 1] and their feature maps -> logits (B, places of all heads)."""
+        inputs = [F.pixel_unshuffle(pictures, 4), *self.mixer(maps)]
+        seen = (head(x) for head, x in zip(self.heads, inputs, strict=True))
+        logits = [end(with_deviation(x)).flatten(1).float() for end, x in zip(self.ends, seen, strict=True)]
+        most = max(x.shape[1] for x in logits)
+        return torch.cat([x if x.shape[1] == most else x.mean(1, keepdim=True).expand(-1, most) for x in logits], dim=1)
+
+
+class PatchDiscriminator(ModelMixin, ConfigMixin):
+    """The paper's 70 x 70 PatchGAN (Zhu et al. 2017, arXiv:1703.10593, section 7.2; Isola et al. 2017): C64-C512.
+
+    forward: pictures (B, 3, H, W) in [-1, 1] -> logits (B, places).
+    """
+
+    @register_to_config
+    def __init__(self, width: int = 64):
+        super().__init__()
+        layers: list[nn.Module] = [nn.Conv2d(3, width, 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
+        for i, (a, b) in enumerate(((1, 2), (2, 4), (4, 8))):
+            conv = nn.Conv2d(a * width, b * width, 4, stride=2 if i < 2 else 1, padding=1)
+            layers += [conv, nn.InstanceNorm2d(b * width), nn.LeakyReLU(0.2)]
+        self.layers = nn.Sequential(*layers, nn.Conv2d(8 * width, 1, 4, padding=1))
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.normal_(module.weight, std=0.02)
+                nn.init.zeros_(cast(Tensor, module.bias))
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        return self.layers(pictures).flatten(1).float()

@@ -1,0 +1,102 @@
+"""Both translations, as a diffusers pipeline."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, cast
+
+import torch
+import torch.nn.functional as F
+from diffusers import DiffusionPipeline
+from torch import Tensor
+
+from gan_zoo import images
+from gan_zoo.plugins.cyclegan.imported import ImportedGenerator
+from gan_zoo.plugins.cyclegan.networks import TranslationGenerator
+
+TILE = 1024  # a picture up to this side goes through the networks in one piece
+OVERLAP = 128
+
+
+class Way(NamedTuple):
+    """One of the two translations: the names of its domains."""
+
+    source: str
+    target: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.source}2{self.target}"
+
+
+class CycleGANPipeline(DiffusionPipeline):
+    """Holds both generators and the names of their domains. `pipeline(picture)` translates, `back=True` the other way.
+
+    A weights folder may hold one generator alone, as those of other programs often do.
+    """
+
+    forth: TranslationGenerator | ImportedGenerator | None
+    back: TranslationGenerator | ImportedGenerator | None
+
+    def __init__(
+        self,
+        forth: TranslationGenerator | ImportedGenerator | None,
+        back: TranslationGenerator | ImportedGenerator | None,
+        domain_a: str = "A",
+        domain_b: str = "B",
+    ):
+        super().__init__()
+        self.register_modules(forth=forth, back=back)
+        self.register_to_config(domain_a=domain_a, domain_b=domain_b)
+
+    @property
+    def ways(self) -> tuple[Way, Way]:
+        """Forth and back."""
+        a, b = self.config["domain_a"], self.config["domain_b"]
+        return Way(a, b), Way(b, a)
+
+    def way(self, direction: str) -> bool:
+        """Is it the way back? direction: "horse2zebra", or the target's name alone; empty: the way forth.
+
+        Raises ValueError that lists the directions there are.
+        """
+        forth, back = self.ways
+        wanted = direction.strip().casefold()
+        if wanted in ("", forth.name.casefold(), forth.target.casefold()):
+            return False
+        if wanted in (back.name.casefold(), back.target.casefold()):
+            return True
+        raise ValueError(f"direction: {direction[:40]!r} is neither {forth.name} nor {back.name}")
+
+    @torch.inference_mode()
+    def __call__(self, picture: Tensor, back: bool = False, size: int = 0) -> Tensor:
+        """Pictures (B, 3, H, W) in [-1, 1] -> the same, on the CPU, translated.
+
+        size: shorter side at which the networks work; 0 is the pictures' own. What they change is then enlarged and
+        added to the pictures, so that these keep their own sharpness. Raises ValueError without a generator that way.
+        """
+        network = self.back if back else self.forth
+        if network is None:
+            raise ValueError(f"direction: these weights do not translate {self.ways[back].name}")
+        height, width = picture.shape[2:]
+        scale = size / min(height, width) if size else 1.0
+        if scale >= 1:
+            return self._tiled(network, picture).clamp(-1, 1)
+        small = F.interpolate(
+            picture, (max(8, round(height * scale)), max(8, round(width * scale))), mode="bicubic", antialias=True
+        ).clamp(-1, 1)
+        change = self._tiled(network, small) - small
+        return (picture + F.interpolate(change, (height, width), mode="bicubic")).clamp(-1, 1)
+
+    def _tiled(self, network: TranslationGenerator | ImportedGenerator, pictures: Tensor) -> Tensor:
+        def run(windows: Tensor) -> Tensor:
+            return network(windows.to(self.device, network.dtype)).float().cpu()
+
+        multiple = cast(int, network.multiple)
+        if max(pictures.shape[2:]) <= TILE and not any(side % multiple for side in pictures.shape[2:]):
+            return torch.cat([run(some) for some in pictures.split(4)])
+        tile = TILE // multiple * multiple
+        one = [
+            images.apply_tiled(x, run, tile=tile, overlap=OVERLAP, multiple=multiple, batch=1)
+            for x in pictures.split(1)
+        ]
+        return torch.cat(one)

@@ -1,0 +1,79 @@
+"""Training data: two heaps of pictures that nobody paired, and perhaps a third that both translations leave alone."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gan_zoo import data
+from gan_zoo.plugin import Batch
+from gan_zoo.plugins.cyclegan.drawn import SEASONS, draw_season
+
+
+class Unpaired:
+    """Two domains in memory as uint8 (N, 3, side, side), of any two sizes; a sample is one picture of each.
+
+    In training, crops of `crop` pixels, mirrored at random: all settled by the sample's number. Kept apart, whole.
+    """
+
+    def __init__(self, domains: dict[str, Tensor], neutral: Tensor | None, crop: int, seed: int, training: bool):
+        self.domains, self.neutral = domains, neutral
+        self.crop, self.seed, self.training = crop, seed, training
+        self.features: dict[str, Tensor] = {}  # the judge's, of each domain: computed once a run
+
+    def __len__(self) -> int:
+        return max(map(len, self.domains.values()))
+
+    def batch(self, samples: range) -> Batch:
+        """{"a", "b" and perhaps "neutral": (B, 3, H, W) in [-1, 1]}."""
+        numbers = torch.arange(samples.start, samples.stop)
+        heaps = dict(zip("ab", self.domains.values()))
+        if self.neutral is not None:
+            heaps["neutral"] = self.neutral
+        return {name: self._some(heap, numbers, stream) for stream, (name, heap) in enumerate(heaps.items())}
+
+    def _some(self, heap: Tensor, numbers: Tensor, stream: int) -> Tensor:
+        if not self.training:
+            return data.to_float(heap[numbers % len(heap)])
+        pictures = heap[data.sample_rows(numbers, len(heap), self.seed, stream)]
+        pictures = data.flip(pictures, data.sample_flips(numbers, self.seed, stream))
+        spare = heap.shape[-1] - self.crop + 1
+        cut = []
+        for picture, number in zip(pictures, numbers.tolist()):
+            y, x = np.random.default_rng([self.seed, stream, number]).integers(0, spare, 2)
+            cut.append(picture[:, y : y + self.crop, x : x + self.crop])
+        return data.to_float(torch.stack(cut))
+
+
+@lru_cache(maxsize=4)
+def read_domains(source: str | None, names: tuple[str, ...], split: str, size: int, drawn: int) -> dict[str, Tensor]:
+    """A split's two domains {name: uint8 (N, 3, size, size)}; those called `names`, in that order, if there are more.
+
+    source: a data set with a label column, two picture columns or trainA/ and trainB/; None for the built-in one.
+    Raises DataError.
+    """
+    if source is None:
+        apart = max(2, drawn // 10)
+        numbers = range(apart) if split == "validation" else range(apart, apart + drawn)
+        return {season: draw_season(season, numbers, size) for season in SEASONS}
+    found = data.domains(data.load(source, split=split))
+    chosen = names or tuple(found)
+    if len(chosen) != 2 or any(name not in found for name in chosen):
+        raise data.DataError(f"{source}: domains {', '.join(found)}; expected two, or the names of two as --domains")
+    return {name: data.images_to_tensor(found[name], size) for name in chosen}
+
+
+@lru_cache(maxsize=4)
+def read_neutral(source: str, split: str, size: int) -> Tensor:
+    """Pictures of neither domain, uint8 (N, 3, size, size): of a data set, or after a # of one of its labels."""
+    path, _, label = source.partition("#")
+    rows = data.load(path, split=split)
+    if label:
+        found = data.domains(rows)
+        if label not in found:
+            raise data.DataError(f"{path}: no label {label!r}; there are: {', '.join(found)}")
+        rows = found[label]
+    return data.images_to_tensor(rows, size)
