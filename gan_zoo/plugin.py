@@ -37,6 +37,7 @@ Fakes = Any  # any pytree of tensors; the trainer detaches it for the discrimina
 Licence = Literal["open", "research"]
 
 MAX_SEED = 2**32 - 1
+MAX_TEXT = 200_000  # characters of an argument
 
 
 class Text(NamedTuple):
@@ -98,13 +99,14 @@ class Film(NamedTuple):
 
 
 ImageFile = typing.NewType("ImageFile", str)  # path of a picture, read by gan_zoo.images
+Json = typing.NewType("Json", str)  # as text; callers may give the value itself, the command line also a file
 Seed = Annotated[int, Arg(Text("Seed", "Semilla"), minimum=0, maximum=MAX_SEED, component="Number")]
 Bounds = Literal["page", "cli"]
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """One argument of a task: name, type (int, float, bool, str, ImageFile or a Literal of choices), default, Arg."""
+    """One argument of a task: name, type (int, float, bool, str, Json, ImageFile or Literal), default, Arg."""
 
     name: str
     type: Any
@@ -136,11 +138,15 @@ class Parameter:
             return value
         if self.type is int or self.type is float:
             return self._check_number(value, bounds)
+        if self.type is Json and isinstance(value, (dict, list)):
+            value = json.dumps(value)
         if self.default == "" and value in (None, ""):  # left out, as the default is
             return ""
         if not isinstance(value, (str, Path)) or not str(value):
             kind = "a picture file" if self.type is ImageFile else "text"
             raise ValueError(f"{self.name}: expected {kind}, got {_short(value)}")
+        if len(str(value)) > MAX_TEXT:
+            raise ValueError(f"{self.name}: {len(str(value)):,} characters, expected at most {MAX_TEXT:,}")
         return str(value)
 
     def _check_number(self, value: Any, bounds: Bounds) -> int | float:
@@ -365,8 +371,11 @@ class Page(Protocol):
         """Title, summary, paper, and the picker of trained models with licence and data."""
         ...
 
-    def panel(self, name: str) -> Panel:
-        """A task's arguments, its button and its results, joined by the endpoint `/<slug>_<task>`; once a task."""
+    def panel(self, name: str, *, editor: Callable[[], Any] | None = None) -> Panel:
+        """A task's arguments, its button and its results, joined by the endpoint `/<slug>_<task>`; once a task.
+
+        editor: draws what fills some of the arguments by other means, over them.
+        """
         ...
 
     def standard(self) -> None:

@@ -441,7 +441,7 @@ class Page:
         script = f"(name) => ({json.dumps(about, ensure_ascii=False)})[name] ?? ''"
         self.preset.change(None, self.preset, shown, js=script)
 
-    def panel(self, name: str) -> Panel:
+    def panel(self, name: str, *, editor: Callable[[], Any] | None = None) -> Panel:
         if name in self.placed:
             raise ValueError(f"{self.plugin.slug}: the panel of {name!r} is placed twice")
         if self.preset is None:
@@ -451,6 +451,8 @@ class Page:
         with gr.Row(equal_height=False, elem_classes="zoo-panel"):
             with gr.Column(scale=2, min_width=280, elem_classes="zoo-arguments"):
                 gr.HTML(f"<p>{both(task.summary)}</p>", padding=False, elem_classes="zoo-hint")
+                if editor is not None:
+                    editor()
                 inputs = {parameter.name: self._argument(parameter) for parameter in task.parameters}
                 button = self.words.make(gr.Button, value=RUN, variant="primary", elem_classes="zoo-run")
             with gr.Column(scale=3, min_width=280):

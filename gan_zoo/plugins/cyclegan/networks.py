@@ -55,7 +55,6 @@ class TranslationGenerator(ModelMixin, ConfigMixin):
         self.up1 = nn.Conv2d(width, width // 2, 3, padding=1)
         self.up2 = nn.Conv2d(width // 2, width // 4, 3, padding=1)
         self.out = nn.Conv2d(width // 4, 3, 3, padding=1)
-        nn.init.normal_(self.out.weight, std=0.01)  # begins close to the identity
         nn.init.zeros_(cast(Tensor, self.out.bias))
 
     def forward(self, pictures: Tensor) -> Tensor:

@@ -65,8 +65,8 @@ class Settings:
     identity: float = 0.0  # weight of |A(y) - y| of a picture that is already of the target (the paper: half of cycle)
     pool: bool = False  # D sees fakes of the last steps too (Shrivastava et al. 2017)
     neutral: str = ""  # a data set, or DATA#LABEL, of pictures of neither domain, which both generators leave alone
-    leave: float = 10.0  # weight of that
-    lazy: int = 4  # `neutral` counts every so many steps, and as many times as much
+    leave: float = 1.5  # weight of that, reached over the first third; at 10 from the start nothing was ever repainted
+    lazy: int = 2  # `neutral` counts every so many steps, and as many times as much
     classes: tuple[int, ...] = ()  # ImageNet classes of the two domains, if each is one: `evaluate` counts them
     drawn: int = 1000  # pictures of each season of the built-in data
 
@@ -248,7 +248,7 @@ class CycleGAN(Plugin):
 
     def generator_loss(self, nets: Networks, batch: Batch, fakes: Fakes, step: Step) -> Losses:
         s, adversarial, terms = self.settings, losses.adversarial(self.settings.loss), {}
-        leave = "neutral" in batch and step.index % s.lazy == 0
+        leave = s.leave * s.lazy * min(1.0, 3 * step.progress) if step.index % s.lazy == 0 else 0.0
         for net, other, x, y in (("forth", "back", "a", "b"), ("back", "forth", "b", "a")):
             real = None
             if adversarial.needs_real:
@@ -259,8 +259,8 @@ class CycleGAN(Plugin):
                 terms[f"cycle_{x}"] = s.cycle * F.l1_loss(nets[other](fakes[f"fake_{y}"]), batch[x])
             if s.identity > 0:
                 terms[f"identity_{y}"] = s.identity * F.l1_loss(nets[net](batch[y]), batch[y])
-            if leave:
-                terms[f"leave_{y}"] = s.leave * s.lazy * F.l1_loss(nets[net](batch["neutral"]), batch["neutral"])
+            if "neutral" in batch and leave > 0:
+                terms[f"leave_{y}"] = leave * F.l1_loss(nets[net](batch["neutral"]), batch["neutral"])
         return Losses(terms)
 
     def sample(self, nets: Networks, fixed: Fixed) -> Tensor:

@@ -1,0 +1,300 @@
+"""Networks of pose-guided generation: a joint finder, coarse and refining generators, two discriminators."""
+
+import math
+from collections.abc import Sequence
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from diffusers.configuration_utils import ConfigMixin, register_to_config
+from diffusers.models.modeling_utils import ModelMixin
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+from gan_zoo.layers import FeatureMixer, doubled_conv, with_deviation
+from gan_zoo.plugins.pose.skeleton import heatmaps
+from gan_zoo.plugins.pose.warping import LAYERS, PLANES, Warped
+
+JOINTS = 18
+
+
+class PlainBlock(nn.Module):
+    """x + conv(act(conv(act(x)))), without normalisation, so that colours keep their absolute values."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
+        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
+        nn.init.kaiming_normal_(self.conv1.weight, 0.2)
+        nn.init.normal_(self.conv2.weight, std=0.1 / math.sqrt(9 * channels))  # begins close to the identity
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.conv2(F.leaky_relu(self.conv1(F.leaky_relu(x, 0.2)), 0.2))
+
+
+class UNet(nn.Module):
+    """A U-Net (Ronneberger et al. 2015) of residual blocks: (B, in, H, W) -> (B, channels[0], H, W).
+
+    H and W are multiples of 2 ** (len(channels) - 1). The stem is a 1x1 convolution: its inputs are pictures whose 4 x
+    4 pixels have become channels.
+    """
+
+    def __init__(self, in_channels: int, channels: Sequence[int]):
+        super().__init__()
+        pairs = list(zip(channels, channels[1:]))
+        self.stem = nn.Conv2d(in_channels, channels[0], 1)
+        self.encoder = nn.ModuleList(PlainBlock(c) for c in channels[:-1])
+        self.down = nn.ModuleList(nn.Conv2d(a, b, 4, stride=2, padding=1) for a, b in pairs)
+        self.middle = nn.Sequential(PlainBlock(channels[-1]), PlainBlock(channels[-1]))
+        self.up = nn.ModuleList(nn.Conv2d(b, a, 1) for a, b in pairs)
+        self.decoder = nn.ModuleList(PlainBlock(c) for c in channels[:-1])
+
+    def forward(self, x: Tensor) -> Tensor:
+        x, skips = self.stem(x), []
+        for block, down in zip(self.encoder, self.down):
+            skips.append(block(x))
+            x = down(F.leaky_relu(skips[-1], 0.2))
+        x = self.middle(x)
+        for block, up, skip in reversed(list(zip(self.decoder, self.up, skips))):
+            x = block(F.interpolate(up(x), scale_factor=2, mode="bilinear") + skip)
+        return x
+
+
+class JointFinder(ModelMixin, ConfigMixin):
+    """Where are the joints? Pictures (B, 3, H, W) in [-1, 1] -> logits of places and of presence.
+
+    H and W are multiples of 32; it learns, and is used, at a height of `looks_at`.
+    """
+
+    looks_at = 128
+
+    @register_to_config
+    def __init__(self, channels: Sequence[int] = (48, 96, 128, 192)):
+        super().__init__()
+        self.net = UNet(48, channels)
+        self.places = nn.Conv2d(channels[0], JOINTS, 3, padding=1)
+        self.presence = nn.Conv2d(channels[0], JOINTS, 3, padding=1)
+
+    def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
+        """-> (B, 18, H / 4, W / 4), a softmax over which tells where a joint is, and (B, 18): is it there?"""
+        x = F.leaky_relu(self.net(F.pixel_unshuffle(pictures.to(self.dtype), 4)), 0.2)
+        places = self.places(x)
+        # Presence is read where the joint would be.
+        where = places.detach().flatten(2).softmax(-1)
+        return places.float(), (self.presence(x).flatten(2) * where).sum(-1).float()
+
+    @torch.no_grad()
+    def find(self, pictures: Tensor) -> Tensor:
+        """Poses (B, 18, 3): each joint at the centre of the likeliest 3 x 3 places; confidence 0 where unlikely."""
+        places, presence = self(pictures)
+        height, width = places.shape[2:]
+        likely = places.flatten(2).softmax(-1).view_as(places)
+        near = F.avg_pool2d(likely, 3, stride=1, padding=1)
+        best = near.flatten(2).argmax(-1)  # (B, 18)
+        rows = torch.arange(height, device=places.device).view(-1, 1)
+        columns = torch.arange(width, device=places.device).view(1, -1)
+        row, column = (best // width)[..., None, None], (best % width)[..., None, None]
+        window = likely * (((rows - row).abs() <= 1) & ((columns - column).abs() <= 1))
+        window = window / window.sum((2, 3), keepdim=True)
+        x = (window * (columns + 0.5)).sum((2, 3)) / width
+        y = (window * (rows + 0.5)).sum((2, 3)) / height
+        there = presence.sigmoid()
+        there = torch.where(there > 0.5, there, 0.0)
+        return torch.stack([x, y, there], dim=-1)
+
+
+def joint_loss(places: Tensor, presence: Tensor, poses: Tensor) -> Tensor:
+    """What a JointFinder gives, against poses (B, 18, 3): cross-entropy of places with Gaussian bumps, and of presence.
+
+    Joints outside the picture count as missing.
+    """
+    wanted = heatmaps(poses, *places.shape[2:], sigma=0.015).flatten(2)
+    inside = (poses[..., 2] > 0) & ((poses[..., :2] - 0.5).abs() <= 0.5).all(-1)
+    wanted = wanted * inside[..., None] / wanted.sum(-1, keepdim=True).clamp(min=1e-6)
+    apart = -(wanted * places.flatten(2).log_softmax(-1)).sum() / inside.sum().clamp(min=1)
+    return apart + F.binary_cross_entropy_with_logits(presence, inside.float())
+
+
+class Block(nn.Module):
+    """x + norm(conv(relu(norm(conv(x))))), the second norm small at first."""
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.conv1 = nn.Conv2d(width, width, 3, padding=1)
+        self.norm1 = nn.GroupNorm(16, width)
+        self.conv2 = nn.Conv2d(width, width, 3, padding=1)
+        self.norm2 = nn.GroupNorm(16, width)
+        nn.init.constant_(self.norm2.weight, 0.3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.norm2(self.conv2(F.relu(self.norm1(self.conv1(x)))))
+
+
+def _doubled(x: Tensor, conv: nn.Conv2d) -> Tensor:
+    return doubled_conv(x, conv.weight, conv.bias)
+
+
+class CoarseGenerator(ModelMixin, ConfigMixin):
+    """G1 (Ma et al. 2017, section 3.2): source and poses -> a coarse picture.
+
+    A U-Net at 1/4, 1/8 and 1/16. Each pixel of the result is a mixture of a colour of its own, the ground and the five
+    layers of the body: never of the source itself, offered which it would forge by leaving the pose as it is. It thinks
+    at a height of 128; larger pictures are mixed, from their own layers, at their own size.
+
+    Args:
+        widths: channels at 1/4, 1/8, 1/16.
+        warped: sees the source carried to the pose. PG2 as published does not: then every colour is its own.
+        height: of the pictures it is used on, which are half as wide.
+    """
+
+    thinks_at = 128
+
+    @register_to_config
+    def __init__(self, widths: Sequence[int] = (64, 128, 192), warped: bool = True, height: int = 256):
+        super().__init__()
+        a, b, c = widths
+        planes = 3 + (3 + 4 * len(LAYERS) if warped else 0)
+        self.stem = nn.Conv2d(planes * 16 + (PLANES if warped else JOINTS), a, 1)
+        self.stem_norm = nn.GroupNorm(16, a)
+        self.in1, self.out1 = Block(a), Block(a)
+        self.down1, self.up1 = nn.Conv2d(a, b, 4, stride=2, padding=1), nn.Conv2d(b, a, 3, padding=1)
+        self.in2, self.out2 = nn.Sequential(Block(b), Block(b)), nn.Sequential(Block(b), Block(b))
+        self.down2, self.up2 = nn.Conv2d(b, c, 4, stride=2, padding=1), nn.Conv2d(c, b, 3, padding=1)
+        self.middle = nn.Sequential(Block(c), Block(c))
+        self.up3, self.up4 = nn.Conv2d(a, 32, 3, padding=1), nn.Conv2d(32, 32, 3, padding=1)
+        self.out = nn.Conv2d(32, 3 + (2 + len(LAYERS) if warped else 0), 3, padding=1)
+        if warped:  # the layers first, the ground next, colours of its own last
+            start = torch.tensor([0.0] * 3 + [-1.0, 0.0] + [1.0] * len(LAYERS))
+            cast(Tensor, self.out.bias).data.copy_(start)
+
+    def forward(self, source: Tensor, seen: Warped) -> Tensor:
+        """source (B, 3, H, W) in [-1, 1], H a multiple of `thinks_at`, and what `carry` made of it -> (B, 3, H, W)."""
+        warped = self.config["warped"]
+        times = source.shape[2] // self.thinks_at
+        x = torch.cat([source, seen.planes()], dim=1) if warped else source
+        x = F.avg_pool2d(x, times) if times > 1 else x
+        pose = seen.pose if warped else seen.pose[:, JOINTS : 2 * JOINTS]
+        x = torch.cat([F.pixel_unshuffle(x, 4), pose], dim=1).to(self.dtype)
+        h1 = self.in1(F.relu(self.stem_norm(self.stem(x))))
+        h2 = self.in2(F.relu(self.down1(h1)))
+        h3 = self.middle(F.relu(self.down2(h2)))
+        h2 = self.out2(h2 + _doubled(h3, self.up2))
+        h1 = self.out1(h1 + _doubled(h2, self.up1))
+        h = F.leaky_relu(_doubled(h1, self.up3), 0.2)
+        out = self.out(F.leaky_relu(_doubled(h, self.up4), 0.2)).float()
+        if times > 1:
+            out = F.interpolate(out, scale_factor=times, mode="bilinear")
+        colour, logits = torch.tanh(out[:, :3]), out[:, 3:]
+        return mixed(colour, logits, seen) if warped else colour
+
+
+def mixed(colour: Tensor, logits: Tensor, seen: Warped) -> Tensor:
+    """A softmax per pixel over colour (B, 3, H, W), ground and layers: logits (B, 7, H, W) -> (B, 3, H, W).
+
+    Nothing is to be had of a layer where it is empty.
+    """
+    opacity = seen.layers[:, :, 3]  # (B, 5, H, W)
+    share = torch.softmax(torch.cat([logits[:, :2], logits[:, 2:] + torch.log(opacity + 1e-3)], 1), 1)
+    straight = seen.layers[:, :, :3] / opacity[:, :, None].clamp(min=1e-3)
+    return share[:, :1] * colour + share[:, 1:2] * seen.ground + (share[:, 2:, None] * straight).sum(1)
+
+
+class RefiningGenerator(ModelMixin, ConfigMixin):
+    """G2 (Ma et al. 2017, section 3.3): source and coarse picture -> a difference map that sharpens the latter.
+
+    Args:
+        widths: channels at 1/4 and 1/8 of the resolution.
+        warped: sees the layers and poses too; PG2 as published sees source and coarse alone.
+    """
+
+    @register_to_config
+    def __init__(self, widths: Sequence[int] = (48, 96), warped: bool = True):
+        super().__init__()
+        a, b = widths
+        planes = 6 + (3 + 4 * len(LAYERS) if warped else 0)
+        self.stem = nn.Conv2d(planes * 16, a, 1)
+        self.in1, self.out1 = Block(a), Block(a)
+        self.down, self.up = nn.Conv2d(a, b, 4, stride=2, padding=1), nn.Conv2d(b, a, 3, padding=1)
+        self.pose = nn.Conv2d(PLANES, b, 1) if warped else None
+        self.middle = nn.Sequential(Block(b), Block(b), Block(b))
+        self.up1, self.up2 = nn.Conv2d(a, 32, 3, padding=1), nn.Conv2d(32, 24, 3, padding=1)
+        self.out = nn.Conv2d(24, 3, 3, padding=1)
+        nn.init.normal_(self.out.weight, std=0.003)
+        nn.init.zeros_(cast(Tensor, self.out.bias))
+
+    def forward(self, coarse: Tensor, source: Tensor, seen: Warped) -> Tensor:
+        """coarse, source (B, 3, H, W), about [-1, 1] -> the refined picture, the same."""
+        x = torch.cat([coarse, source, seen.planes()] if self.config["warped"] else [coarse, source], dim=1)
+        h = self.in1(F.relu(self.stem(F.pixel_unshuffle(x, 4).to(self.dtype))))
+        m = self.down(h)
+        if self.pose is not None:
+            pose = self.pose(seen.pose.to(self.dtype))
+            m = m + F.interpolate(pose, size=m.shape[2:], mode="bilinear")
+        h = self.out1(h + _doubled(self.middle(F.relu(m)), self.up))
+        h = F.leaky_relu(_doubled(h, self.up1), 0.2)
+        h = F.leaky_relu(_doubled(h, self.up2), 0.2)
+        return coarse + self.out(h).float()
+
+
+class ProjectedDiscriminator(ModelMixin, ConfigMixin):
+    """Discriminators on frozen, randomly mixed features (Sauer et al. 2021, arXiv:2111.01007), one on pixels.
+
+    All see the poses beside the picture, the one on pixels also what the person wears, in its place. Each gives a map
+    of logits; maps of all sizes count alike.
+
+    Args:
+        height: of the pictures, which are half as wide.
+        places: height to which every head halves its map.
+    """
+
+    @register_to_config
+    def __init__(
+        self,
+        feature_channels: Sequence[int] = (24, 40, 112, 320),
+        height: int = 256,
+        widths: Sequence[int] = (48, 64, 128, 256),
+        head_width: int = 96,
+        places: int = 8,
+    ):
+        super().__init__()
+        self.mixer = FeatureMixer(feature_channels, widths)
+        self.heads, self.ends = nn.ModuleList(), nn.ModuleList()
+        inputs = [(6 * 16, height // 4), *((width, height // stride) for width, stride in zip(widths, (4, 8, 16, 32)))]
+        for width, size in inputs:
+            width, layers = width + PLANES, []
+            while size > places:
+                conv = nn.Conv2d(width, head_width, 4, stride=2, padding=1, bias=False)
+                layers += [spectral_norm(conv), nn.GroupNorm(8, head_width), nn.LeakyReLU(0.2)]
+                width, size = head_width, size // 2
+            if not layers:
+                layers += [spectral_norm(nn.Conv2d(width, head_width, 1)), nn.LeakyReLU(0.2)]
+            self.heads.append(nn.Sequential(*layers))
+            self.ends.append(spectral_norm(nn.Conv2d(2 * head_width, 1, 3, padding=1)))
+
+    def forward(self, pictures: Tensor, maps: Sequence[Tensor], seen: Warped) -> Tensor:
+        """Pictures (B, 3, H, W), their feature maps, finest first, and the pose they should have -> logits (B, N)."""
+        inputs = [F.pixel_unshuffle(torch.cat([pictures, seen.worn()], dim=1), 4), *self.mixer(maps)]
+        logits = []
+        for x, head, end in zip(inputs, self.heads, self.ends, strict=True):
+            pose = F.adaptive_avg_pool2d(seen.pose, x.shape[2:]).to(x.dtype)
+            logits.append(end(with_deviation(head(torch.cat([x, pose], dim=1)))).flatten(1).float())
+        most = max(x.shape[1] for x in logits)
+        return torch.cat([x if x.shape[1] == most else x.mean(1, keepdim=True).expand(-1, most) for x in logits], dim=1)
+
+
+class PairDiscriminator(ModelMixin, ConfigMixin):
+    """PG2's D (Ma et al. 2017, section 3.3): DCGAN-like, tells (source, target) from (source, refined)."""
+
+    @register_to_config
+    def __init__(self, width: int = 64):
+        super().__init__()
+        widths = [6, width, 2 * width, 4 * width, 8 * width]
+        layers: list[nn.Module] = []
+        for i, (a, b) in enumerate(zip(widths, widths[1:])):
+            norm = nn.GroupNorm(8, b) if i else nn.Identity()
+            layers += [nn.Conv2d(a, b, 5, stride=2, padding=2), norm, nn.LeakyReLU(0.2)]
+        self.layers = nn.Sequential(*layers, nn.Conv2d(widths[-1], 1, (8, 4)))
+
+    def forward(self, pictures: Tensor, source: Tensor) -> Tensor:
+        """(B, 3, H, W) twice, at least 128 x 64 -> logits (B, places)."""
+        return self.layers(torch.cat([pictures, source], dim=1)).flatten(1).float()

@@ -1,0 +1,53 @@
+"""A person in another pose, as a diffusers pipeline."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from diffusers import DiffusionPipeline
+from torch import Tensor
+
+from gan_zoo.plugins.pose.networks import CoarseGenerator, JointFinder, RefiningGenerator
+from gan_zoo.plugins.pose.warping import carry
+
+BATCH = 8  # pictures per forward pass; a picture does not depend on it
+
+
+class PosePipeline(DiffusionPipeline):
+    """Holds the joint finder and both generators. `pipeline(source, pose)` gives coarse and refined picture."""
+
+    finder: JointFinder
+    coarse: CoarseGenerator
+    refining: RefiningGenerator
+
+    def __init__(self, finder: JointFinder, coarse: CoarseGenerator, refining: RefiningGenerator):
+        super().__init__()
+        self.register_modules(finder=finder, coarse=coarse, refining=refining)
+
+    @property
+    def height(self) -> int:
+        """Of the pictures that it was trained on, which are half as wide."""
+        return self.coarse.config["height"]
+
+    def find(self, pictures: Tensor) -> Tensor:
+        """Pictures (N, 3, H, W) in [-1, 1] -> poses (N, 18, 3), on the CPU."""
+        size = (JointFinder.looks_at, JointFinder.looks_at // 2)
+        small = F.interpolate(pictures, size, mode="bilinear", antialias=True)
+        return torch.cat([self.finder.find(some.to(self.device)).float().cpu() for some in small.split(BATCH)])
+
+    @torch.inference_mode()
+    def __call__(self, source: Tensor, pose: Tensor, source_pose: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Pictures (N, 3, H, W) in [-1, 1] and poses (N, 18, 3) -> coarse and refined (N, 3, H, W), on the CPU.
+
+        H is a multiple of 128, W half of it. Without its pose, a source is asked for its joints first.
+        """
+        if source_pose is None:
+            source_pose = self.find(source)
+        coarse, refined = [], []
+        for some in zip(source.split(BATCH), source_pose.split(BATCH), pose.split(BATCH)):
+            x, before, after = (tensor.to(self.device) for tensor in some)
+            seen = carry(x, before, after)
+            first = self.coarse(x, seen)
+            coarse.append(first.clamp(-1, 1).cpu())
+            refined.append(self.refining(first, x, seen).clamp(-1, 1).cpu())
+        return torch.cat(coarse), torch.cat(refined)

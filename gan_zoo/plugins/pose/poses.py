@@ -1,0 +1,186 @@
+"""Poses as people give them: OpenPose JSON or a name; and films of poses.
+
+Inside, a pose is what `skeleton` says: (18, 3), x and y as shares of a picture half as wide as high.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from gan_zoo.plugins.pose import skeleton
+from gan_zoo.plugins.pose.drawn import joints_of
+
+EXPECTED = 'OpenPose JSON, {"people": [{"pose_keypoints_2d": [x, y, confidence, ... of 18 joints]}]}'
+MAX_POSES = 64  # of a sequence
+FIGURE = 0.8  # height of a built-in figure, as a share of the picture's
+HIPS_AT = (0.5, 0.5)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Reading and writing
+
+
+def parse_pose(text: str, size: tuple[int, int]) -> np.ndarray:
+    """A pose from its JSON or name. `size` (width, height): of the picture whose pixels x and y count, unless the JSON
+    gives `canvas_width` and `canvas_height`. Raises ValueError of one line.
+    """
+    if text.strip() in POSES:
+        return POSES[text.strip()]()
+    return _to_pose(_load(text, "pose"), size, "pose")
+
+
+def parse_sequence(text: str, size: tuple[int, int], frames: int) -> list[np.ndarray]:
+    """`frames` poses of a film: a name, or a JSON list of poses (each OpenPose JSON or a name) with those between.
+
+    Raises ValueError of one line.
+    """
+    if text.strip() in SEQUENCES:
+        move = SEQUENCES[text.strip()]
+        return [move(i / frames) for i in range(frames)]
+    items = _load(text, "sequence")
+    if not isinstance(items, list) or not 2 <= len(items) <= MAX_POSES:
+        names = ", ".join(SEQUENCES)
+        raise ValueError(f"sequence: expected {names}, or a list of 2 to {MAX_POSES} poses")
+    keys = []
+    for i, item in enumerate(items):
+        named = isinstance(item, str) and item in POSES
+        keys.append(POSES[item]() if named else _to_pose(item, size, f"sequence[{i}]"))
+    return between(keys, frames)
+
+
+def between(keys: Sequence[np.ndarray], frames: int) -> list[np.ndarray]:
+    """`frames` poses that pass through the keys, slowing down at each; a joint that a key lacks is missing near it."""
+    poses = []
+    for t in np.linspace(0, len(keys) - 1, frames):
+        i = min(int(t), len(keys) - 2)
+        share = (1 - math.cos(math.pi * (t - i))) / 2
+        pose = keys[i] * (1 - share) + keys[i + 1] * share
+        pose[(keys[i][:, 2] == 0) | (keys[i + 1][:, 2] == 0)] = 0
+        poses.append(pose.astype(np.float32))
+    return poses
+
+
+def to_json(pose: np.ndarray, size: tuple[int, int]) -> dict[str, Any]:
+    """OpenPose JSON of a pose, in pixels of a picture of `size` (width, height) of which the pose sees the middle."""
+    width, height = size
+    scale = max(1 / width, 2 / height)
+    cropped = (np.array([width, height]) * scale - (1, 2)) / 2
+    joints = np.zeros((18, 3))
+    joints[:, :2] = (pose[:, :2] * (1, 2) + cropped) / scale
+    joints[:, 2] = pose[:, 2]
+    joints[pose[:, 2] == 0] = 0
+    numbers = [round(float(value), 3) for value in joints.flatten()]
+    return {"people": [{"pose_keypoints_2d": numbers}], "canvas_width": width, "canvas_height": height}
+
+
+def _load(text: str, name: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        names = ", ".join(POSES if name == "pose" else SEQUENCES)
+        raise ValueError(f"{name}: {text[:40]!r} is neither JSON nor one of {names}") from None
+
+
+def _to_pose(value: Any, size: tuple[int, int], name: str) -> np.ndarray:
+    """OpenPose JSON, read -> pose. The picture's middle part, half as wide as high, is what a pose is a share of."""
+    if isinstance(value, dict):
+        canvas: Any = (value.get("canvas_width"), value.get("canvas_height"))
+        if canvas != (None, None):
+            if not all(_is_number(side) and 1 <= side <= 100_000 for side in canvas):
+                raise ValueError(f"{name}: expected canvas_width and canvas_height from 1 to 100000")
+            size = canvas
+        people = value.get("people")
+        if isinstance(people, list):
+            if not people or not isinstance(people[0], dict):
+                raise ValueError(f"{name}: there is nobody in it; expected {EXPECTED}")
+            value = people[0].get("pose_keypoints_2d")
+        else:
+            value = value.get("pose_keypoints_2d")
+    if isinstance(value, list) and len(value) == 18 and all(isinstance(j, list) and len(j) == 3 for j in value):
+        value = [number for joint in value for number in joint]
+    if not isinstance(value, list) or len(value) != 54 or not all(map(_is_number, value)):
+        found = f"{len(value)} values" if isinstance(value, list) else type(value).__name__
+        raise ValueError(f"{name}: found {found}; expected {EXPECTED}")
+    joints = np.array(value, np.float64).reshape(18, 3)
+    there = joints[:, 2] > 0
+    width, height = size
+    far = there & ((np.abs(joints[:, :2]) > 10 * np.array([width, height])).any(1))
+    if far.any():
+        raise ValueError(
+            f"{name}: {skeleton.JOINTS[int(far.argmax())]} lies far outside a picture of {width:g} x {height:g} pixels"
+        )
+    if there.sum() < 4:
+        raise ValueError(f"{name}: {int(there.sum())} joints with a confidence over 0, expected at least 4")
+    scale = max(1 / width, 2 / height)
+    cropped = (np.array([width, height]) * scale - (1, 2)) / 2
+    pose = np.zeros((18, 3), np.float32)
+    pose[:, :2] = (joints[:, :2] * scale - cropped) / (1, 2)
+    pose[:, 2] = np.clip(joints[:, 2], 0.5, 1)
+    pose[~there] = 0
+    return pose
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Built-in poses, by the angles of a body's joints
+
+
+def figure(facing: float = 0.0, **angles: tuple[float, ...]) -> np.ndarray:
+    """A pose from angles in radians, as `drawn.joints_of` takes them, seen from where it faces (0: towards us)."""
+    points = joints_of((0.0, 0.05), **angles)
+    c, s = math.cos(facing), math.sin(facing)
+    points = points @ np.array([[c, 0, -s], [0, 1, 0], [s, 0, c]])
+    pose = np.ones((18, 3), np.float32)
+    pose[:, 0] = HIPS_AT[0] + 2 * FIGURE * points[:, 0]
+    pose[:, 1] = HIPS_AT[1] + FIGURE * points[:, 1]
+    if c < -0.3:  # seen from behind
+        pose[[0, 14, 15], 2] = 0.5
+    if abs(s) > 0.7:
+        pose[[14, 16] if s > 0 else [15, 17], 2] = 0.5
+    return pose
+
+
+def _walking(t: float) -> np.ndarray:
+    swing = 0.5 * math.sin(2 * math.pi * t)
+    lift = [max(0.0, math.cos(2 * math.pi * t + phase)) * 0.7 for phase in (0, math.pi)]
+    return figure(
+        0.9,
+        right_leg=(swing, -0.1 - lift[0], 0.03), left_leg=(-swing, -0.1 - lift[1], 0.03),
+        right_arm=(-0.8 * swing, 0.1, 0.3), left_arm=(0.8 * swing, 0.1, 0.3),
+    )  # fmt: skip
+
+
+def _waving(t: float) -> np.ndarray:
+    wave = 0.35 * math.sin(4 * math.pi * t)
+    return figure(0.0, right_arm=(0.0, 2.0, 0.0, 3.0 + wave), left_arm=(0.0, 0.12, 0.1))
+
+
+def _turning(t: float) -> np.ndarray:
+    return figure(2 * math.pi * t, right_arm=(0.0, 0.2, 0.1), left_arm=(0.0, 0.2, 0.1))
+
+
+POSES: dict[str, Callable[[], np.ndarray]] = {
+    "standing": lambda: figure(0.0, right_arm=(0.0, 0.15, 0.1), left_arm=(0.0, 0.15, 0.1)),
+    "walking": lambda: _walking(0.2),
+    "running": lambda: figure(
+        1.1,
+        right_leg=(0.9, -0.9, 0.02),
+        left_leg=(-0.6, -0.9, 0.02),
+        right_arm=(-0.8, 0.1, 1.3),
+        left_arm=(0.7, 0.1, 1.4),
+    ),
+    "waving": lambda: _waving(0.1),
+    "arms_up": lambda: figure(0.0, right_arm=(0.0, 2.6, 0.0), left_arm=(0.0, 2.6, 0.0)),
+    "arms_out": lambda: figure(0.0, right_arm=(0.0, 1.5, 0.0), left_arm=(0.0, 1.5, 0.0)),
+    "side": lambda: figure(math.pi / 2, right_arm=(0.1, 0.05, 0.2), left_arm=(0.1, 0.05, 0.2)),
+    "back": lambda: figure(math.pi, right_arm=(0.0, 0.15, 0.1), left_arm=(0.0, 0.15, 0.1)),
+}
+SEQUENCES: dict[str, Callable[[float], np.ndarray]] = {"walk": _walking, "wave": _waving, "turn": _turning}

@@ -1,0 +1,254 @@
+"""The pose plugin: poses as JSON, pairs of people, limbs carried, the two stages, tasks."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from gan_zoo import hub
+from gan_zoo.data import DataError
+from gan_zoo.plugins.pose import poses, skeleton
+from gan_zoo.plugins.pose.drawn import draw_person
+from gan_zoo.plugins.pose.networks import CoarseGenerator, JointFinder, RefiningGenerator
+from gan_zoo.plugins.pose.pairs import Pairs, read_people, to_pose
+from gan_zoo.plugins.pose.pipeline import PosePipeline
+from gan_zoo.plugins.pose.plugin import Pose, Settings
+from gan_zoo.plugins.pose.warping import carry
+
+TINY: dict[str, Any] = {"height": 128, "widths": (16, 16, 16), "refining_widths": (16, 16), "drawn": 20}
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory) -> str:
+    torch.manual_seed(0)
+    coarse, refining = CoarseGenerator((16, 16, 16), True, 128), RefiningGenerator((16, 16))
+    made = PosePipeline(JointFinder((16, 16, 16, 16)).eval(), coarse.eval(), refining.eval())
+    return str(hub.save(made, tmp_path_factory.mktemp("pose") / "weights", plugin="pose", preset="tiny", card=""))
+
+
+@pytest.fixture
+def person(tmp_path: Path) -> tuple[str, str]:
+    """A picture of a person, and its pose as OpenPose JSON."""
+    picture, pose = draw_person(1, 0, 256)
+    Image.fromarray(picture).save(tmp_path / "person.png")
+    return str(tmp_path / "person.png"), json.dumps(poses.to_json(pose, (128, 256)))
+
+
+# -- poses ------------------------------------------------------------------------------------------------------------
+
+
+def openpose(x: float = 10, y: float = 20, confidence: float = 1, **more: Any) -> dict[str, Any]:
+    return {"people": [{"pose_keypoints_2d": [x, y, confidence] * 18}], **more}
+
+
+def test_poses_survive_json_in_pictures_of_any_shape():
+    pose = poses.POSES["running"]()
+    for size in ((128, 256), (300, 300), (1000, 200), (64, 512)):
+        again = poses.parse_pose(json.dumps(poses.to_json(pose, size)), size)
+        assert np.abs(again - pose).max() < 1e-3
+
+
+def test_a_canvas_stands_for_the_picture():
+    text = json.dumps(openpose(50, 100, canvas_width=100, canvas_height=200))
+    assert poses.parse_pose(text, (640, 480))[0].tolist() == [0.5, 0.5, 1.0]
+    assert poses.parse_pose(json.dumps(openpose(64, 64)), (128, 256))[0].tolist() == [0.5, 0.25, 1.0]
+    wide = poses.parse_pose(json.dumps(openpose(200, 100)), (400, 200))  # of which the middle 100 x 200 count
+    assert wide[0].tolist() == [0.5, 0.5, 1.0]
+
+
+def test_confidence_tells_missing_hidden_and_visible():
+    numbers = [v for c in (0, 0.1, 0.7, 1, 5) for v in (10, 10, c)] + [10, 10, 1] * 13
+    pose = poses.parse_pose(json.dumps({"people": [{"pose_keypoints_2d": numbers}]}), (128, 256))
+    assert pose[:5, 2].tolist() == pytest.approx([0, 0.5, 0.7, 1, 1])
+    assert pose[0].tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("flying", "'flying' is neither JSON nor one of standing, walking"),
+        ("[" * 50_000, "is neither JSON nor one of"),
+        ("{}", "found NoneType; expected OpenPose JSON"),
+        ('{"people": []}', "there is nobody in it"),
+        ('{"people": [{"pose_keypoints_2d": [1, 2, 3]}]}', "found 3 values; expected OpenPose JSON"),
+        (json.dumps([[1, 2, "3"]] * 18), "found 54 values"),
+        (json.dumps(openpose(float("nan"))), "found 54 values"),
+        (json.dumps(openpose(True)), "found 54 values"),
+        (json.dumps(openpose(1e7)), "nose lies far outside a picture of 128 x 256 pixels"),
+        (json.dumps(openpose(confidence=0)), "0 joints with a confidence over 0, expected at least 4"),
+        (json.dumps(openpose(canvas_width=0, canvas_height=5)), "expected canvas_width and canvas_height from 1"),
+        (json.dumps(openpose(canvas_width=10)), "expected canvas_width and canvas_height from 1"),
+    ],
+)
+def test_bad_poses_say_what_was_expected(text, message):
+    with pytest.raises(ValueError, match=message) as error:
+        poses.parse_pose(text, (128, 256))
+    assert "\n" not in str(error.value) and len(str(error.value)) < 250
+
+
+def test_sequences_pass_through_their_poses():
+    ends = [poses.POSES["standing"](), poses.POSES["arms_up"]()]
+    ends[1][4] = 0  # a joint that is not there at one end
+    film = poses.parse_sequence(json.dumps([poses.to_json(pose, (128, 256)) for pose in ends]), (128, 256), 5)
+    assert np.abs(film[0][:4] - ends[0][:4]).max() < 1e-3 and np.abs(film[-1] - ends[1]).max() < 1e-3
+    middle = (ends[0] + ends[1]) / 2
+    assert np.abs(film[2][5:] - middle[5:]).max() < 1e-3
+    assert all(pose[4].tolist() == [0, 0, 0] for pose in film)
+    named = poses.parse_sequence('["standing", "arms_up", "standing"]', (128, 256), 9)
+    assert np.abs(named[4] - poses.POSES["arms_up"]()).max() < 1e-6
+    for name in poses.SEQUENCES:
+        moving = poses.parse_sequence(name, (128, 256), 12)
+        assert len(moving) == 12 and 0 < np.abs(np.diff(np.stack(moving)[:, :14, :2], axis=0)).max() < 0.35
+    with pytest.raises(ValueError, match="expected walk, wave, turn, or a list of 2 to 64 poses"):
+        poses.parse_sequence('["standing"]', (128, 256), 5)
+
+
+def test_a_mirrored_pose_has_left_and_right_exchanged():
+    pose = poses.POSES["waving"]()
+    twin = skeleton.mirrored(pose)
+    assert twin[7, 0] == pytest.approx(1 - pose[4, 0])
+    assert np.allclose(skeleton.mirrored(twin), pose)
+
+
+# -- pairs ------------------------------------------------------------------------------------------------------------
+
+
+def people_folder(folder: Path, persons: int) -> str:
+    """PATN's layout."""
+    lines = ["name:keypoints_y:keypoints_x"]
+    folder.mkdir(exist_ok=True)
+    for i in range(persons):
+        for view in range(2):
+            name = f"{i:03d}_{view}.png"
+            Image.new("RGB", (32, 64), (i, view, 0)).save(folder / name)
+            xs, ys = [-1, *range(17)], [-1, *range(20, 37)]
+            lines.append(f"{name}:{json.dumps(ys)}:{json.dumps(xs)}")
+    (folder / "annotation.csv").write_text("\n".join(lines))
+    return str(folder)
+
+
+def test_patn_annotations_are_read_and_split_by_person(tmp_path):
+    source = people_folder(tmp_path / "market", 20)
+    train, apart = (read_people(source, split, 128, 64) for split in ("train", "validation"))
+    assert (len(train.poses), len(apart.poses)) == (36, 4)
+    assert train.poses[0, 0].tolist() == [0, 0, 0]
+    assert train.poses[0, 1].tolist() == [0, 20 / 64, 1]
+    shown = {(int(p[0, 0, 0]), 0) for p in train.pictures} & {(int(p[0, 0, 0]), 0) for p in apart.pictures}
+    assert not shown  # nobody is in both
+    (tmp_path / "market" / "annotation.csv").write_text("name:keypoints_y:keypoints_x\n000_0.png:[1, 2]:[3]\n")
+    with pytest.raises(DataError, match=r"annotation.csv, line 2: expected"):
+        read_people(str(tmp_path / "market") + "/", "train", 128, 64)
+
+
+def test_keypoints_that_are_none_are_refused():
+    with pytest.raises(DataError, match=r"expected 18 x \(x, y, v\)"):
+        to_pose(np.zeros((17, 3)), (64, 128), (64, 128))
+
+
+def test_pairs_are_of_one_person_and_mirrored_with_their_joints():
+    plugin = Pose(Settings(**TINY))
+    data = plugin.data(None, "train", 0)
+    assert isinstance(data, Pairs)
+    batch = data.batch(range(16))
+    assert batch["source"].shape == (16, 3, 128, 64) and batch["target_pose"].shape == (16, 18, 3)
+    assert not torch.equal(batch["source"], batch["target"])
+    again = data.batch(range(4, 8))
+    assert all(torch.equal(batch[name][4:8], again[name]) for name in batch)
+    apart = plugin.data(None, "validation", 0)
+    assert isinstance(apart, Pairs) and set(apart.people.numbers).isdisjoint(data.people.numbers)  # type: ignore[union-attr]
+
+
+# -- what the networks see --------------------------------------------------------------------------------------------
+
+
+def test_carried_to_its_own_pose_a_person_stays_and_the_ground_is_empty():
+    picture, pose = draw_person(1, 0, 128)
+    source = torch.from_numpy(picture.copy()).permute(2, 0, 1)[None].float() / 127.5 - 1
+    joints = torch.from_numpy(pose)[None]
+    seen = carry(source, joints, joints)
+    on = skeleton.limb_mask(joints, 128, 64, thickness=0.02, dilation=0)
+    on = on & (seen.layers[:, :, 3:].sum(1) > 0.95)
+    assert on.sum() > 200
+    assert ((seen.worn() - source).abs().mean(1, keepdim=True)[on] < 0.2).float().mean() > 0.85
+    assert ((seen.ground - source).abs().mean(1, keepdim=True)[on] > 0.2).float().mean() > 0.6
+
+
+def test_carried_limbs_go_where_the_joints_go():
+    picture, pose = draw_person(1, 0, 128)
+    source = torch.from_numpy(picture.copy()).permute(2, 0, 1)[None].float() / 127.5 - 1
+    before, after = (torch.from_numpy(p)[None].float() for p in (pose, pose + np.array([0.1, 0, 0], np.float32)))
+    moved = carry(source, before, after).body
+    stays = carry(source, before, before).body
+    shift = round(0.1 * 64)
+    assert (moved[..., shift:] - stays[..., :-shift]).abs().mean() < 0.03
+    nobody = torch.zeros(1, 18, 3)
+    assert carry(source, before, nobody).body.max() == 0  # missing joints are allowed
+    assert all(x.isfinite().all() for x in carry(source, nobody, after))
+
+
+# -- training ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("model", ["warped", "pg2"])
+def test_three_stages_train_and_publish_the_last(tmp_path, model):
+    plugin = Pose(Settings(**TINY, model=model, joints_share=0.25, coarse_share=0.25))
+    out = plugin.train(out=tmp_path / "run", steps=4, batch_size=2, evaluate_count=4, trackers="", precision="fp32")
+    log = [json.loads(line) for line in (tmp_path / "run/log.jsonl").read_text().splitlines()]
+    assert {"score", "ssim", "mask_ssim_of_source", "kid_x1000_of_coarse", "joints_found"} <= set(log[-1]["scores"])
+    assert isinstance(plugin.load(str(out)), PosePipeline)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"model": "gfla"}, "model: expected warped or pg2"),
+        ({"height": 100}, "height: expected 128, 256 or 512, got 100"),
+        ({"widths": (16, 16)}, "expected 3 widths"),
+        ({"widths": (8, 16, 16)}, "widths: expected multiples of 16"),
+        ({"coarse_share": 0.95}, "less than 1 together"),
+        ({"drawn": 3}, "drawn: expected at least 20"),
+    ],
+)
+def test_bad_settings_say_what_was_expected(settings, message):
+    with pytest.raises(ValueError, match=message):
+        Settings(**settings)
+
+
+# -- use --------------------------------------------------------------------------------------------------------------
+
+
+def test_transfer_gives_both_stages_and_the_skeleton(weights, person):
+    made = Pose().infer("transfer", weights, image=person[0], pose="arms_up", source_pose=person[1])
+    assert made.coarse.size == made.refined.size == made.skeleton.size == (64, 128)
+    assert np.abs(np.asarray(made.skeleton).astype(int) - np.asarray(made.refined)).max() > 60
+    as_dict = Pose().infer("transfer", weights, image=person[0], pose="arms_up", source_pose=json.loads(person[1]))
+    assert np.array_equal(np.asarray(made.refined), np.asarray(as_dict.refined))
+    other = Pose().infer("transfer", weights, image=person[0], pose="walking", source_pose=person[1])
+    assert not np.array_equal(np.asarray(made.refined), np.asarray(other.refined))
+
+
+def test_a_film_and_its_single_pictures_agree(weights, person):
+    film = Pose().infer("animate", weights, image=person[0], sequence="walk", source_pose=person[1], frames=10)
+    assert len(film.frames) == 10 and film.fps == 12
+    third = json.dumps(poses.to_json(poses.SEQUENCES["walk"](0.3), (128, 256)))
+    alone = Pose().infer("transfer", weights, image=person[0], pose=third, source_pose=person[1]).refined
+    assert np.abs(np.asarray(film.frames[3]).astype(int) - np.asarray(alone)).max() <= 2
+
+
+def test_without_a_pose_the_source_is_searched_for_joints(weights, person):
+    pose, drawn = Pose().infer("estimate", weights, image=person[0])
+    assert len(pose["people"][0]["pose_keypoints_2d"]) == 54
+    assert (pose["canvas_width"], pose["canvas_height"]) == (128, 256)
+    assert drawn.size == (64, 128)
+
+
+def test_a_picture_without_anybody_says_how_to_give_the_pose(weights, person, monkeypatch):
+    monkeypatch.setattr(PosePipeline, "find", lambda self, pictures: torch.zeros(1, 18, 3))
+    with pytest.raises(ValueError, match="nobody was found in it; give source_pose"):
+        Pose().infer("transfer", weights, image=person[0])
