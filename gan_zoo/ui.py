@@ -25,7 +25,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_origin
@@ -457,7 +457,9 @@ class Page:
                 button = self.words.make(gr.Button, value=RUN, variant="primary", elem_classes="zoo-run")
             with gr.Column(scale=3, min_width=280):
                 notice = gr.HTML(visible=False, padding=False, elem_classes="zoo-notice")
-                outputs = {name: output_component(self.words, name, kind) for name, kind in task.outputs.items()}
+                alone = list(task.outputs.values()).count(Image.Image) < 2  # pictures to compare stand side by side
+                with nullcontext() if alone else gr.Row():
+                    outputs = {name: output_component(self.words, name, kind) for name, kind in task.outputs.items()}
         click = button.click(
             _endpoint(self.plugin, task),
             inputs_kwargs={**inputs, "preset": self.preset},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import pytest
@@ -74,3 +75,10 @@ def test_every_recipe_fits_its_plugin(path):
     TrainConfig(**recipe["train"])
     plugin.Settings(**{k: tuple(v) if isinstance(v, list) else v for k, v in recipe["settings"].items()})
     assert "preset" not in recipe or plugin.preset(recipe["preset"]).name == path.stem
+
+
+@pytest.mark.parametrize("slug", registry.discover().plugins)
+def test_no_setting_has_the_name_of_a_flag_of_the_trainer(slug):
+    settings = {field.name for field in dataclasses.fields(registry.get(slug).Settings)}
+    taken = {field.name for field in dataclasses.fields(TrainConfig)} | {"plugin", "data", "recipe", "out", "resume"}
+    assert not settings & taken
