@@ -643,6 +643,7 @@ class CardFacts:
     failures: str = ""
     feature_networks: str = ""  # frozen networks used in training, and what those were trained on
     pipeline_tag: str = "unconditional-image-generation"
+    example: str = ""  # flags that the first task needs
     tags: list[str] = field(default_factory=list)
     licence_name: str = ""  # with the licence_id "other"
     licence_link: str = ""
@@ -683,7 +684,7 @@ def model_card(facts: CardFacts) -> str:
     )
 
     use = f"""```bash
-python -m gan_zoo infer {facts.plugin} --preset {facts.preset} --out pictures
+{" ".join(f"python -m gan_zoo infer {facts.plugin} --preset {facts.preset} {facts.example} --out pictures".split())}
 ```
 
 Without the command line, once gan_zoo is installed (`trust_remote_code` runs one-line imports of it):

@@ -402,6 +402,9 @@ class Plugin(ABC):
     formats: ClassVar[Mapping[str, str]] = {}  # of weights that other programs trained: {name: which files it takes}
     Settings: ClassVar[type]
     score: ClassVar[str] = "kid_x1000"  # the key of `evaluate` that chooses the best weights; lower is better
+    pipeline_tag: ClassVar[str] = "unconditional-image-generation"  # as the Hub sorts models
+    example: ClassVar[str] = ""  # flags that the first task needs, for the card: "--image photo.jpg"
+    columns: ClassVar[int | None] = None  # of the progress grid, where its rows mean something
 
     def __init__(self, settings: Any = None):
         self.settings = self.Settings() if settings is None else settings

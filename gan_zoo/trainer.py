@@ -685,7 +685,7 @@ class Trainer:
         batch = self._to_device(self.validation.batch(range(count)))
         with self.duel.autocast():
             pictures = self.plugin.sample(self._average(), Fixed(batch, step))
-        return images.grid(images.to_images(pictures))
+        return images.grid(images.to_images(pictures), self.plugin.columns)
 
     def _draw(self) -> None:
         self._grid().save(self.run_folder / "samples" / f"{self.progress.updates:08d}.png")
@@ -766,6 +766,8 @@ class Trainer:
             hours=progress.hours,
             hardware=self._hardware(),
             feature_networks=self.plugin.feature_networks,
+            pipeline_tag=self.plugin.pipeline_tag,
+            example=self.plugin.example,
             parameters={name: sum(p.numel() for p in net.parameters()) for name, net in self.nets.items()},
             scores=evaluation.scores,
             protocol=evaluation.protocol,

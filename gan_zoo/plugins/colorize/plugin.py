@@ -25,6 +25,7 @@ from gan_zoo.plugin import (
     Fakes,
     Fixed,
     ImageFile,
+    Json,
     Losses,
     Networks,
     Page,
@@ -218,6 +219,9 @@ class Colorize(Plugin):
     )
     Settings: ClassVar[type] = Settings
     settings: Settings
+    pipeline_tag: ClassVar[str] = "image-to-image"
+    example: ClassVar[str] = "--image lines.png"
+    columns: ClassVar[int] = 6
 
     # -- train -------------------------------------------------------------------------------------------------------
 
@@ -353,7 +357,7 @@ class Colorize(Plugin):
         *,
         image: Annotated[ImageFile, Arg(Text("Line art", "Dibujo de líneas"))],
         hints: Annotated[
-            str,
+            Json,
             Arg(
                 Text("Hints", "Pistas"),
                 info=Text(
@@ -361,7 +365,7 @@ class Colorize(Plugin):
                     'Puntos de color, en píxeles del dibujo: [{"x": 40, "y": 60, "color": "#ff8800"}]',
                 ),
             ),
-        ] = "[]",
+        ] = Json("[]"),
         seed: Annotated[
             int,
             Arg(

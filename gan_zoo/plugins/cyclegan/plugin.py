@@ -180,6 +180,9 @@ class CycleGAN(Plugin):
     Settings: ClassVar[type] = Settings
     settings: Settings
     score: ClassVar[str] = "score"
+    pipeline_tag: ClassVar[str] = "image-to-image"
+    example: ClassVar[str] = "--image photo.jpg"
+    columns: ClassVar[int] = 8
     domains: tuple[str, ...] = SEASONS  # of the data last read
 
     # -- train -------------------------------------------------------------------------------------------------------
@@ -265,8 +268,8 @@ class CycleGAN(Plugin):
 
     def sample(self, nets: Networks, fixed: Fixed) -> Tensor:
         """Of 16 pictures of each domain kept apart, their translations. No source is among them: cards show these."""
-        pairs = [nets[net](fixed.batch[x][:16]) for x, net in (("a", "forth"), ("b", "back"))]
-        return torch.cat(pairs).clamp(-1, 1)
+        made = torch.cat([nets[net](fixed.batch[x][:16]) for x, net in (("a", "forth"), ("b", "back"))])
+        return F.interpolate(made, self.settings.judged_at // 2, mode="bilinear", antialias=True).clamp(-1, 1)
 
     def pipeline(self, nets: Networks) -> CycleGANPipeline:
         forth, back = nets["forth"], nets["back"]
@@ -331,7 +334,7 @@ class CycleGAN(Plugin):
         facts = hub.CardFacts(
             title=f"{self.title.en}: imported", plugin=self.slug, preset=out.name, licence="research",
             licence_id="other", licence_name="research only", data=f"{told} What it was trained on is not known here.",
-            pipeline_tag="image-to-image",
+            pipeline_tag=self.pipeline_tag, example=self.example,
         )  # fmt: skip
         return hub.save(
             pipeline, out, plugin=self.slug, preset=out.name, card=hub.model_card(facts), half=False

@@ -167,6 +167,9 @@ class Pose(Plugin):
     Settings: ClassVar[type] = Settings
     settings: Settings
     score: ClassVar[str] = "score"
+    pipeline_tag: ClassVar[str] = "image-to-image"
+    example: ClassVar[str] = "--image person.png --pose walking"
+    columns: ClassVar[int] = 9
 
     # -- train -------------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,2 @@
+from gan_zoo.plugins.lab.networks import PointDiscriminator
+from gan_zoo.plugins.lab.networks import PointGenerator
