@@ -5,7 +5,7 @@ Nothing here knows a plugin by name. A task's arguments become components by the
 with the same words.
 
 What strangers can send is bounded: numbers by `Arg.maximum`, files by `images.MAX_BYTES` and `images.MAX_PIXELS`,
-requests and the uploads of an hour by `BodyLimit`, calls by the queue's length, the time of a call by `time_limit`;
+requests and uploads by `gate.Gate`, calls by the queue's length, the time of a call by `time_limit`;
 uploads and results are deleted after an hour.
 
 A plugin draws its tab by `Plugin.tab`, which is handed a `Page`. Tasks it does not place keep their endpoints.
@@ -23,7 +23,6 @@ import re
 import tempfile
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from functools import cache
@@ -40,16 +39,13 @@ from gradio import processing_utils, utils
 from gradio.data_classes import ImageData
 from PIL import Image
 from pydantic import ValidationError
-from starlette.exceptions import HTTPException
-from starlette.formparsers import MultiPartException
 from starlette.middleware import Middleware
 
-from gan_zoo import hub, images, registry
+from gan_zoo import gate, hub, images, registry
 from gan_zoo.plugin import Film, ImageFile, Panel, Parameter, Plugin, Preset, Task, Text
 
 if TYPE_CHECKING:
     from gradio.blocks import Block
-    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 log = logging.getLogger(__name__)
 
@@ -58,8 +54,6 @@ QUEUE_LENGTH = 32
 AT_ONCE = max(1, (os.cpu_count() or 1) // 2)  # calls per plugin: one on two cores, since PyTorch uses both
 KEEP_SECONDS = 3600  # uploads and results
 SWEEP_SECONDS = 600  # between two looks for those older than that
-MAX_REQUEST = 4_000_000  # bytes of a request that uploads nothing
-MAX_UPLOADS = 2_000_000_000  # bytes on disk: of all uploads that are not yet deleted
 LANGUAGES = {"en": "English", "es": "Español"}
 ASSETS = Path(__file__).parent / "assets"
 
@@ -230,51 +224,6 @@ def _as_shown(value: Any) -> Any:
     with tempfile.TemporaryDirectory() as folder:
         path = images.save_film(value, Path(folder) / "film.mp4")
         return processing_utils.save_file_to_cache(path, utils.get_upload_folder())
-
-
-class BodyLimit:
-    """Bounds the bodies of requests: MAX_REQUEST bytes each, and for uploads MAX_UPLOADS bytes in all.
-
-    Gradio bounds each file (`max_file_size`), but takes a thousand of them in one request, and keeps what came of an
-    upload that is broken off. MultiPartException makes it delete the files of the request and answer with the text.
-    """
-
-    def __init__(self, app: ASGIApp):
-        self.app = app
-        self.kept: deque[tuple[float, int]] = deque()  # when, and how many bytes
-        self.volume = 0
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["method"] == "GET":
-            return await self.app(scope, receive, send)
-        upload = scope["path"].endswith("/upload")
-        size, complete = 0, False
-
-        async def bounded() -> Message:
-            nonlocal size, complete
-            message = await receive()
-            if complete:
-                return message
-            if message["type"] == "http.disconnect" and upload:
-                raise MultiPartException("the upload was broken off")
-            complete = not message.get("more_body", False)
-            size += (came := len(message.get("body", b"")))
-            if upload:
-                self._keep(came)
-            elif size > MAX_REQUEST:
-                raise HTTPException(413, f"expected at most {MAX_REQUEST:,} bytes; upload files first")
-            return message
-
-        return await self.app(scope, bounded, send)
-
-    def _keep(self, size: int) -> None:
-        now = time.monotonic()
-        while self.kept and self.kept[0][0] < now - KEEP_SECONDS - SWEEP_SECONDS:
-            self.volume -= self.kept.popleft()[1]
-        if self.volume + size > MAX_UPLOADS:
-            raise MultiPartException("the maximum allowed size of all uploads of an hour is reached: try again later")
-        self.kept.append((now, size))
-        self.volume += size
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -600,6 +549,7 @@ def build(zoo: registry.Registry | None = None) -> gr.Blocks:
                     concurrency_id=shown.plugin.slug,
                 )
     page.queue(max_size=QUEUE_LENGTH, default_concurrency_limit=AT_ONCE, api_open=False)
+    gate.keep_alive(page._queue)
     return page
 
 
@@ -621,7 +571,6 @@ def launch_settings() -> dict[str, Any]:
         "footer_links": ["api"],
         "favicon_path": str(ASSETS / "favicon.svg"),
         "max_file_size": images.MAX_BYTES,
-        "app_kwargs": {"middleware": [Middleware(BodyLimit)]},
         "mcp_server": importlib.util.find_spec("mcp") is not None,
         "share": False,
         "run_history": False,
@@ -635,8 +584,16 @@ def launch(
     zoo: registry.Registry | None = None, *, host: str | None = None, port: int | None = None, **options: Any
 ) -> tuple[Any, str, str]:
     """Builds and opens the page; by default on GRADIO_SERVER_NAME (127.0.0.1) and GRADIO_SERVER_PORT (7860)."""
+    page = build(zoo)
+    bound = host or os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1")
+    guard = Middleware(
+        gate.Gate,
+        folder=utils.get_upload_folder,
+        hosts=gate.allowed_hosts(bound),
+        alive=lambda: not page._queue.stopped,
+    )
     settings: Mapping[str, Any] = launch_settings() | {"server_name": host, "server_port": port} | options
-    return build(zoo).launch(**settings)
+    return page.launch(**settings, app_kwargs={"middleware": [guard]})
 
 
 def _asset(name: str) -> str:
