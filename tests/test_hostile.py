@@ -10,6 +10,8 @@ from pathlib import Path
 import httpx
 import page_server
 import pytest
+from starlette.responses import PlainTextResponse
+from starlette.testclient import TestClient
 
 from gan_zoo import gate
 
@@ -56,11 +58,11 @@ def test_the_queue_survives_an_event_that_cannot_be_read(site):
     assert call(site) == 200
 
 
-def test_health_tells_a_stopped_queue(site, monkeypatch):
+def test_health_tells_a_stopped_queue(site):
     assert httpx.get(f"{site}health").json() == {"alive": True}
-    monkeypatch.setattr(page_server.blocks()._queue, "stopped", True)
-    answer = httpx.get(f"{site}health")
-    assert (answer.status_code, answer.json()) == (503, {"alive": False})
+    stopped = TestClient(gate.Gate(PlainTextResponse("page"), lambda: "", alive=lambda: False))
+    assert (stopped.get("/health").status_code, stopped.get("/health").json()) == (503, {"alive": False})
+    assert stopped.get("/").text == "page"
 
 
 @pytest.mark.parametrize("route", ["call/upload", "run/upload", "api/upload", "queue/join/upload"])
