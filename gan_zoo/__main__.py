@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -464,8 +465,12 @@ def _new(args: argparse.Namespace) -> None:
         raise ValueError(f"{args.name!r} cannot be a plugin's name: 1 to 40 of a-z, 0-9 and _, beginning with a letter")
     if not (root / "pyproject.toml").is_file():
         raise ValueError(f"new writes into a checkout of the zoo, and {package} is an installed package")
-    if folder.exists():
-        raise ValueError(f"{folder} exists already")
+    if args.name in {path.stem for path in package.glob("*.py")} | {"networks", "pipeline", "text", "image", "seed"}:
+        raise ValueError(f"{args.name!r} cannot be a plugin's name: the zoo has a module or argument of that name")
+    test, recipe = root / "tests" / f"test_{args.name}.py", root / "train" / "recipes" / f"{args.name}.toml"
+    for path in (folder, test, recipe):
+        if path.exists():
+            raise ValueError(f"{path} exists already")
     class_name = "".join(part.capitalize() for part in args.name.split("_"))
 
     def copy(source: Path, target: Path) -> None:
@@ -476,8 +481,8 @@ def _new(args: argparse.Namespace) -> None:
 
     for name in ("__init__.py", "networks.py", "plugin.py"):
         copy(package / "template" / name, folder / name)
-    copy(package / "template" / "test_template.py", root / "tests" / f"test_{args.name}.py")
-    copy(package / "template" / "recipe.toml", root / "train" / "recipes" / f"{args.name}.toml")
+    copy(package / "template" / "test_template.py", test)
+    copy(package / "template" / "recipe.toml", recipe)
     print(f"next:  python -m gan_zoo check {args.name}")
     print(f"       python -m train {args.name} --recipe {args.name}")
 
@@ -507,7 +512,24 @@ def _deploy(args: argparse.Namespace) -> None:
 def _app(args: argparse.Namespace) -> None:
     from gan_zoo import ui
 
+    _check_address(args.host, args.port)
     ui.launch(host=args.host, port=args.port)
+
+
+def _check_address(host: str | None, port: int | None) -> None:
+    """Raises ValueError where the page could not be opened there, before seconds go into building it."""
+    import socket
+
+    if port is not None and not 1 <= port <= 65535:
+        raise ValueError(f"--port: expected 1 to 65535, got {port}")
+    host = host or os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1")
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port or 0, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        raise ValueError(f"the page cannot be opened on {host}, port {port or 'any'}: {error.strerror}") from None
 
 
 if __name__ == "__main__":

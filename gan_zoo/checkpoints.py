@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -10,15 +11,43 @@ from typing import Any
 
 import torch
 
+HASHES = "hashes.json"  # of the other files of a checkpoint, so that a flipped bit is noticed
+
 
 def whole(run: Path) -> list[Path]:
     """The whole checkpoints of a run, oldest first; what a kill left half written is not among them."""
-    return sorted(p for p in (run / "checkpoints").glob("step-*") if p.suffix != ".part")
+    found = (run / "checkpoints").glob("step-*")
+    return sorted(p for p in found if p.suffix != ".part" and any(p.glob("*.pt")))
 
 
 def latest(run: Path) -> Path | None:
-    """The newest whole checkpoint of a run."""
-    return next(reversed(whole(run)), None)
+    """The newest sound checkpoint of a run, None if it has none yet. Says in a line which damaged ones are passed over.
+
+    Raises ValueError if all are damaged.
+    """
+    there = whole(run)
+    for path in reversed(there):
+        if wrong := damage(path):
+            print(f"{path.name} is damaged ({wrong}): going on with the one before")
+        else:
+            return path
+    if there:
+        raise ValueError(f"{run}: all of its checkpoints are damaged; begin a new run")
+    return None
+
+
+def damage(checkpoint: Path) -> str | None:
+    """Which file of a checkpoint is not as it was written, if any."""
+    try:
+        hashes = json.loads((checkpoint / HASHES).read_text())
+        return next((name for name, known in hashes.items() if _sha256(checkpoint / name) != known), None)
+    except (OSError, ValueError, AttributeError):
+        return HASHES
+
+
+def _sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def begin(run: Path, name: str) -> Path:
@@ -46,6 +75,7 @@ def read(path: Path) -> Any:
 def commit(part: Path, keep: int) -> Path:
     """Gives the folder its name, now that it is whole, and removes all but the last `keep`."""
     final = part.with_suffix("")
+    write_json(part / HASHES, {path.name: _sha256(path) for path in sorted(part.glob("*.pt"))})
     _sync(part)
     os.rename(part, final)
     _sync(final.parent)

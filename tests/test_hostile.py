@@ -6,6 +6,7 @@ import json
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 import httpx
 import page_server
@@ -13,7 +14,8 @@ import pytest
 from starlette.responses import PlainTextResponse
 from starlette.testclient import TestClient
 
-from gan_zoo import gate
+from gan_zoo import checkpoints, gate
+from gan_zoo.__main__ import main
 
 API = "gradio_api"
 
@@ -109,3 +111,47 @@ def test_other_hosts_by_a_setting(monkeypatch):
     assert gate.allowed_hosts("127.0.0.1") == (*gate.LOCAL, "zoo.example", "other.example")
     monkeypatch.setenv("GAN_ZOO_HOSTS", "*")
     assert gate.allowed_hosts("127.0.0.1") is None
+
+
+# -- training and the command line ------------------------------------------------------------------------------------
+
+
+def test_a_damaged_checkpoint_is_passed_over_in_one_line(tmp_path, capsys):
+    from toy import Toy
+
+    options: dict[str, Any] = {"batch_size": 4, "checkpoint_every": 2, "evaluate_count": 0, "trackers": ""}
+    Toy().train(out=tmp_path / "run", steps=4, **options)
+    newest = checkpoints.whole(tmp_path / "run")[-1]
+    data = bytearray((newest / "common.pt").read_bytes())
+    data[len(data) // 2] ^= 1  # one flipped bit
+    (newest / "common.pt").write_bytes(data)
+    (tmp_path / "run" / "checkpoints" / "step-99999999").mkdir()  # a stray folder
+    capsys.readouterr()
+    Toy().train(out=tmp_path / "run", resume=True, steps=6, **options)
+    assert f"{newest.name} is damaged (common.pt): going on with the one before" in capsys.readouterr().out
+    for path in checkpoints.whole(tmp_path / "run"):
+        (path / "common.pt").write_bytes(b"")
+    with pytest.raises(ValueError, match="all of its checkpoints are damaged"):
+        checkpoints.latest(tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["new", "losses"], "the zoo has a module or argument of that name"),
+        (["new", "image"], "the zoo has a module or argument of that name"),
+        (["new", "data_of_mine"], "exists already"),
+        (["app", "--port", "70000"], "--port: expected 1 to 65535, got 70000"),
+        (["app", "--host", "192.0.2.1"], "the page cannot be opened on 192.0.2.1"),
+    ],
+)
+def test_the_command_line_refuses_in_one_line_and_overwrites_nothing(arguments, message, capsys):
+    mine = Path(__file__).with_name("test_data_of_mine.py")
+    mine.write_text("# mine\n")
+    try:
+        assert main(arguments) == 2
+        assert mine.read_text() == "# mine\n"
+    finally:
+        mine.unlink()
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1
