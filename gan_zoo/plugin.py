@@ -353,13 +353,15 @@ class Evaluation(NamedTuple):
 class Panel(NamedTuple):
     """The Gradio components of a task: its arguments and its results by name, and the button between them.
 
-    `done` is the button's event: `done.success(...)` follows each result.
+    `done` is the button's event: `done.success(...)` follows each result. `after(event)` runs the task, with what its
+    inputs hold by then, when another event has succeeded; it gives the event of that.
     """
 
     inputs: dict[str, Any]
     button: Any
     outputs: dict[str, Any]
     done: Any
+    after: Callable[[Any], Any]
 
 
 class Page(Protocol):

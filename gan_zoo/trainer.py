@@ -759,7 +759,7 @@ class Trainer:
             licence_name="research only" if preset.licence_id == "other" else "",
             data=preset.data.en,
             summary=self.plugin.summary.en,
-            recipe={"train": facts["config"], "settings": facts["settings"]},
+            recipe={"train": _published(facts["config"]), "settings": _published(facts["settings"])},
             commit=facts["commit"],
             steps=progress.updates,
             images_seen=progress.images,
@@ -873,6 +873,11 @@ def _named(half: str, losses: Losses) -> dict[str, Tensor]:
     terms = {f"{half}/{name}": value.detach() for name, value in losses.terms.items()}
     metrics = {name: value.detach() for name, value in losses.metrics.items()}
     return {half: losses.total.detach(), **terms, **metrics}
+
+
+def _published(values: dict[str, Any]) -> dict[str, Any]:
+    """Without the folders of the machine that trained: of paths, the name alone."""
+    return {k: Path(v).name if isinstance(v, str) and os.path.isabs(v) else v for k, v in values.items()}
 
 
 def _commit() -> str:

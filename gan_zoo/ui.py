@@ -409,18 +409,18 @@ class Page:
                 alone = list(task.outputs.values()).count(Image.Image) < 2  # pictures to compare stand side by side
                 with nullcontext() if alone else gr.Row():
                     outputs = {name: output_component(self.words, name, kind) for name, kind in task.outputs.items()}
-        click = button.click(
-            _endpoint(self.plugin, task),
-            inputs_kwargs={**inputs, "preset": self.preset},
-            outputs=list(outputs.values()),
-            api_name=f"{self.plugin.slug}_{name}",
-            concurrency_limit=AT_ONCE,
-            concurrency_id=self.plugin.slug,
-        )
+        call: dict[str, Any] = {
+            "fn": _endpoint(self.plugin, task),
+            "inputs_kwargs": {**inputs, "preset": self.preset},
+            "outputs": list(outputs.values()),
+            "concurrency_limit": AT_ONCE,
+            "concurrency_id": self.plugin.slug,
+        }
+        click = button.click(**call, api_name=f"{self.plugin.slug}_{name}")
         if not any(parameter.required for parameter in task.parameters):
             self.first_looks.append((_first_look(self.plugin, task), [notice, *outputs.values()]))
             click.success(None, None, notice, js="() => ({__type__: 'update', visible: false})")
-        return Panel(inputs, button, outputs, click)
+        return Panel(inputs, button, outputs, click, lambda event: event.success(**call, api_visibility="private"))
 
     def _argument(self, parameter: Parameter) -> Any:
         if parameter.arg.component != "Number" or parameter.type is not int or parameter.arg.maximum is None:

@@ -82,13 +82,12 @@ def draw_tab(page: Page) -> None:
         with page.make(gr.Tab, label=EXTRACT_TAB, id="extract"):
             page.panel("extract")
 
-    panel.button.elem_id = "colorize-paint"  # pressed from the other tab: there is one way to paint
     private = {"api_visibility": "private", "show_progress": "hidden"}
     other.click(lambda: example(random.randrange(MAX_SEED)), None, editor, **private)
     image, hints, result = panel.inputs["image"], panel.inputs["hints"], panel.outputs["result"]
-    press = "() => document.getElementById('colorize-paint').click()"
-    go.click(_arguments, editor, [image, hints], **private).success(None, None, None, js=press)
-    result.change(_compare, [image, result], compared, **private)
+    painted = panel.after(go.click(_arguments, editor, [image, hints], **private))
+    for event in (painted, panel.done):
+        event.success(_compare, [image, result], compared, **private)
 
 
 def _editor(page: Page, gr: Any) -> Any:
