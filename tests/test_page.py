@@ -5,6 +5,7 @@ Without Chromium these tests are skipped; with GAN_ZOO_REQUIRE_BROWSER=1 its abs
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -103,6 +104,8 @@ def test_every_plugin_shows_pictures_at_once(browser: Browser, visits: list[Visi
     expect(visit.page.get_by_text(plugin.presets[0].data.en[:40])).to_be_visible(timeout=SECONDS)
     if any(parameter.required for parameter in first.parameters):
         return
+    if (own := visit.page.get_by_role("tab", name=first.title.en, exact=True)).count():  # behind something livelier
+        own.first.click()
     assert visit.drawn(visit.results().first).std() > 1
     source = visit.results().first.get_attribute("src")
     visit.page.get_by_role("button", name="Random").locator("visible=true").first.click()
@@ -225,3 +228,63 @@ def test_theme_switch(browser: Browser, visits: list[Visit]) -> None:
     visit.page.reload()
     visit.page.locator(".zoo-run").first.wait_for(state="attached")
     visit.page.wait_for_function("document.body.classList.contains('dark')")
+
+
+def test_a_fight_in_the_lab_is_watched(browser: Browser, visits: list[Visit]) -> None:
+    """Play moves on and can be stopped; D's step alone counts one; a scene begins anew."""
+    visits.append(visit := Visit(browser, "?tab=lab"))
+    lab = visit.page.locator("#lab-watch")
+    count = lab.locator(".step")
+    lab.get_by_role("button", name="Play").click()
+    expect(count).to_have_text(re.compile(r"^[1-9]\d+$"), timeout=SECONDS)
+    lab.get_by_role("button", name="Play").click()
+    expect(lab.get_by_role("button", name="Play")).to_have_attribute("aria-pressed", "false")
+    visit.page.wait_for_timeout(1500)  # a move that was under way arrives
+    made = int(count.inner_text())
+    lab.get_by_role("button", name="Step D").click()
+    expect(count).to_have_text(str(made + 1), timeout=SECONDS)
+    expect(lab.locator(".lesson li.lit")).to_have_count(1)
+    assert np.asarray(Image.open(BytesIO(lab.locator(".stage").screenshot()))).std() > 10
+    lab.get_by_role("button", name="Mode collapse").click()
+    expect(count).to_have_text("0", timeout=SECONDS)
+    expect(lab.locator(".note")).to_have_text("")
+
+
+def test_a_skeleton_is_dragged(browser: Browser, visits: list[Visit]) -> None:
+    """What the editor shows is what the plain argument holds; undo takes it back; the keyboard moves joints, too."""
+    visits.append(visit := Visit(browser, "?tab=pose"))
+    page, editor = visit.page, visit.page.locator("#pose-editor")
+    pose = page.locator(".zoo-arguments textarea:visible, .zoo-arguments input[type=text]:visible").first
+    editor.get_by_role("button", name="arms out").click()
+    expect(pose).to_have_value(re.compile("pose_keypoints_2d"), timeout=SECONDS)
+    before = pose.input_value()
+    wrist = editor.locator("circle[data-joint='4']")
+    box = wrist.bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 60, box["y"] - 70, steps=5)
+    page.mouse.up()
+    expect(pose).not_to_have_value(before, timeout=SECONDS)
+
+    def joint(text: str, number: int) -> list[float]:
+        return json.loads(text)["people"][0]["pose_keypoints_2d"][3 * number : 3 * number + 2]
+
+    dragged = pose.input_value()
+    assert joint(dragged, 4)[1] < joint(before, 4)[1] - 20 and joint(dragged, 7) == joint(before, 7)
+    editor.get_by_role("button", name="undo").click()
+    expect(pose).to_have_value(before, timeout=SECONDS)
+    wrist.focus()
+    page.keyboard.press("ArrowRight")
+    expect(pose).not_to_have_value(before, timeout=SECONDS)
+    assert joint(pose.input_value(), 4)[0] == joint(before, 4)[0] + 2
+
+
+def test_a_drawing_is_painted_from_the_canvas(browser: Browser, visits: list[Visit]) -> None:
+    visits.append(visit := Visit(browser, "?tab=colorize"))
+    visit.page.locator("canvas:visible").first.wait_for()
+    visit.page.get_by_role("button", name="Paint it").click()
+    compared = visit.page.locator(
+        ".slider-wrap img:visible, [data-testid='image-slider'] img:visible, img.preview:visible"
+    )
+    expect(compared.first).to_be_visible(timeout=SECONDS)
