@@ -179,7 +179,7 @@ POSES: dict[str, Callable[[], np.ndarray]] = {
     ),
     "waving": lambda: _waving(0.1),
     "arms_up": lambda: figure(0.0, right_arm=(0.0, 2.6, 0.0), left_arm=(0.0, 2.6, 0.0)),
-    "arms_out": lambda: figure(0.0, right_arm=(0.0, 1.5, 0.0, 2.7), left_arm=(0.0, 1.5, 0.0, 2.7)),
+    "arms_out": lambda: figure(0.0, right_arm=(0.0, 1.5, 0.0, 3.0), left_arm=(0.0, 1.5, 0.0, 3.0)),
     "side": lambda: figure(math.pi / 2, right_arm=(0.1, 0.05, 0.2), left_arm=(0.1, 0.05, 0.2)),
     "back": lambda: figure(math.pi, right_arm=(0.0, 0.15, 0.1), left_arm=(0.0, 0.15, 0.1)),
 }
