@@ -153,16 +153,6 @@ class Pose(Plugin):
                 "MakeHuman, CC0.",
             ),
         ),
-        Preset(
-            name="market1501",
-            title=Text("Pedestrians, 64 x 128", "Peatones, 64 x 128"),
-            licence="research",
-            data=Text(
-                "7,896 pictures of 450 pedestrians (Market-1501), for research only; joints by an automatic estimator.",
-                "7896 imágenes de 450 peatones (Market-1501), solo para investigación; articulaciones estimadas "
-                "automáticamente.",
-            ),
-        ),
     )
     Settings: ClassVar[type] = Settings
     settings: Settings

@@ -31,7 +31,8 @@ MISUSE = Text(
     "Usa solo imágenes de personas que estén de acuerdo y di que el resultado es generado.",
 )
 CSS = """
-svg { width: 100%; max-width: 230px; aspect-ratio: 1 / 2; touch-action: none; overflow: visible; border-radius: 8px; display: block;
+svg { width: 100%; max-width: 230px; aspect-ratio: 1 / 2; touch-action: none; overflow: visible;
+      border-radius: 8px; display: block;
       background: var(--background-fill-secondary); margin: 0 auto 8px; }
 circle { cursor: grab; } circle:focus-visible { outline: none; stroke: var(--color-accent); stroke-width: 3; }
 .row { display: flex; flex-wrap: wrap; gap: 6px; justify-content: center; }
