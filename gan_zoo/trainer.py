@@ -580,6 +580,8 @@ class Trainer:
                     break
             if self.stop is not Stop.SIGNAL:
                 self._finish()
+            elif main and self._is_last_stage() and not (self.run_folder / "weights").exists():
+                self._publish(Evaluation({}, ""))  # what there is, unscored, so that it can be tried
             self.accelerator.end_training()  # waits for the other processes: not after an error
         finally:
             bar.close()
@@ -700,6 +702,9 @@ class Trainer:
             evaluation = self.plugin.evaluate(
                 self.plugin.pipeline(self._average()), self.validation, self.config.evaluate_count
             )
+            if evaluation.scores and self.plugin.score not in evaluation.scores:
+                given = ", ".join(evaluation.scores)
+                raise ValueError(f"weights are chosen by {self.plugin.score!r}, but `evaluate` gave {given}")
             value = evaluation.scores.get(self.plugin.score, math.inf)
             self._append({"step": progress.updates, "images": progress.images, "scores": evaluation.scores})
             self.accelerator.log({f"score/{n}": v for n, v in evaluation.scores.items()}, step=progress.updates)

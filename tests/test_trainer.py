@@ -36,6 +36,10 @@ SHORT: dict[str, Any] = {
 }
 
 
+def config(**options: Any) -> TrainConfig:
+    return TrainConfig(**(SHORT | options))
+
+
 def run_toy(out: Path, settings: ToySettings | None = None, **options: Any) -> Path:
     return Toy(settings).train(out=out, **(SHORT | options))
 
@@ -470,3 +474,49 @@ def test_checkpoints_of_another_plugin_are_refused(tmp_path):
     run_toy(tmp_path / "run", steps=2)
     with pytest.raises(ValueError, match="checkpoint of 'toy'.*expected 'other'"):
         Trainer(Other(), TrainConfig(**SHORT), out=tmp_path / "run", resume=True)
+
+
+def test_a_score_that_evaluate_does_not_give_is_an_error(tmp_path):
+    class Misnamed(Toy):
+        score = "kid_x1000"
+
+    with pytest.raises(ValueError, match="weights are chosen by 'kid_x1000', but `evaluate` gave distance"):
+        Misnamed().train(out=tmp_path / "run", **(SHORT | {"steps": 2, "evaluate_count": 4}))
+
+
+def test_schedules_and_stages_follow_the_clock(tmp_path):
+    """With `hours`, the last stage is reached and rates fall to their end however few steps there was time for."""
+    run = Trainer(Staged(), config(steps=10_000, hours=1.0), out=tmp_path / "run")
+    assert run.position() == 0
+    run.progress.hours = 0.25
+    assert run.position() == pytest.approx(0.5)
+    run.progress.stage, run.progress.hours = 1, 0.9
+    assert run.position() == pytest.approx(0.8)
+    assert learning_rate(TrainConfig(decay_from=0.5), 10, 0.8) == pytest.approx(0.4)
+
+
+def test_an_interrupted_run_can_be_tried(tmp_path):
+    run = Trainer(Toy(), config(steps=100), out=tmp_path / "run")
+    run.data = Interrupting(8, signal.SIGTERM)
+    weights = run.run()
+    assert Toy().load(str(weights))(0, 1).shape == (1, 3, 8, 8)
+
+
+def test_a_run_begins_with_the_generators_of_weights(tmp_path):
+    first = run_toy(tmp_path / "first", steps=3)
+    weights = tmp_path / "first" / "weights"
+    run = Trainer(Toy(), config(init=str(weights)), out=tmp_path / "second")
+    loaded = Toy().load(str(weights)).generator.state_dict()
+    assert all(torch.equal(p, loaded[name]) for name, p in run.nets["generator"].state_dict().items())
+    with pytest.raises(ValueError, match="init: .* was made with other settings of 'generator'"):
+        Trainer(Toy(ToySettings(width=8)), config(init=str(weights)), out=tmp_path / "third")
+    del first
+
+
+def test_a_stage_that_names_no_network_is_an_error(tmp_path):
+    class Mistaken(Toy):
+        def stages(self) -> tuple[Stage, ...]:
+            return (Stage("gan", generators=("genrator",)),)
+
+    with pytest.raises(ValueError, match="stage 'gan' names 'genrator', which is no network"):
+        Trainer(Mistaken(), config(), out=tmp_path / "run")
