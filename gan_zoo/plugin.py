@@ -407,6 +407,7 @@ class Plugin(ABC):
     pipeline_tag: ClassVar[str] = "unconditional-image-generation"  # as the Hub sorts models
     example: ClassVar[str] = ""  # flags that the first task needs, for the card: "--image photo.jpg"
     columns: ClassVar[int | None] = None  # of the progress grid, where its rows mean something
+    caption: ClassVar[str] = "Uncurated: fixed noise, no choice made."  # of that grid on the card
 
     def __init__(self, settings: Any = None):
         self.settings = self.Settings() if settings is None else settings

@@ -753,7 +753,7 @@ class Trainer:
         """Publishes the averaged weights as the run's weights folder, with the card that this run earned."""
         facts, progress, preset = self.facts(), self.progress, self.preset
         pipeline = self.plugin.pipeline(self._average())
-        pictures = {"Uncurated: fixed noise, no choice made.": self._grid()} | evaluation.pictures
+        pictures = {self.plugin.caption: self._grid()} | evaluation.pictures
         names = [f"picture-{i + 1}.png" for i in range(len(pictures))]
         card = hub.CardFacts(
             title=f"{self.plugin.title.en}: {preset.name}",

@@ -211,6 +211,7 @@ class Colorize(Plugin):
     pipeline_tag: ClassVar[str] = "image-to-image"
     example: ClassVar[str] = "--image lines.png"
     columns: ClassVar[int] = 6
+    caption: ClassVar[str] = "Uncurated, of pictures kept apart: lines with hints, painted without them, and with them."
 
     # -- train -------------------------------------------------------------------------------------------------------
 

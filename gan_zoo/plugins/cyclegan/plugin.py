@@ -183,6 +183,7 @@ class CycleGAN(Plugin):
     pipeline_tag: ClassVar[str] = "image-to-image"
     example: ClassVar[str] = "--image photo.jpg"
     columns: ClassVar[int] = 8
+    caption: ClassVar[str] = "Uncurated: pictures kept apart, translated; the way forth above, the way back below."
     domains: tuple[str, ...] = SEASONS  # of the data last read
 
     # -- train -------------------------------------------------------------------------------------------------------

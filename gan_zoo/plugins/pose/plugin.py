@@ -160,6 +160,7 @@ class Pose(Plugin):
     pipeline_tag: ClassVar[str] = "image-to-image"
     example: ClassVar[str] = "--image person.png --pose walking"
     columns: ClassVar[int] = 9
+    caption: ClassVar[str] = "Uncurated, of people kept apart: the pose asked for, coarse, refined."
 
     # -- train -------------------------------------------------------------------------------------------------------
 
