@@ -325,6 +325,12 @@ def _open(path: str) -> Image.Image:
         return Image.open(io.BytesIO(file.read()))
 
 
+@lru_cache(maxsize=2)  # both splits of a run may look at the training pictures
+def read_pictures(source: str, split: str, size: int) -> Tensor:
+    """A split of a data set as uint8 (N, 3, size, size)."""
+    return images_to_tensor(load(source, split=split), size)
+
+
 def to_float(pictures: Tensor) -> Tensor:
     """uint8 in [0, 255] -> float32 in [-1, 1]."""
     return pictures.float() / 127.5 - 1

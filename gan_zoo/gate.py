@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from starlette.concurrency import run_in_threadpool
 from starlette.formparsers import MultiPartException
 from starlette.responses import JSONResponse
 
@@ -84,7 +85,7 @@ class Gate:
 
     async def _upload(self, scope: Scope, receive: Receive, send: Send) -> None:
         """MultiPartException makes Gradio delete the files of the request and answer with the text."""
-        volume, files = usage(self.folder())
+        volume, files = await run_in_threadpool(usage, self.folder())  # a walk of the disk holds up nobody else
         size, complete = 0, False
 
         async def bounded() -> Message:

@@ -204,6 +204,14 @@ def grid(images: Sequence[Image.Image], columns: int | None = None, gap: int = 2
     return sheet
 
 
+def before_and_after(before: str | None, after: np.ndarray | None) -> tuple[Image.Image, Image.Image] | None:
+    """The picture of a file at the size of what was made of it, and that, (H, W, 3) uint8; None if one is missing."""
+    if before is None or after is None:
+        return None
+    made = Image.fromarray(after)
+    return on_white(read_image(before)).resize(made.size), made
+
+
 # ---------------------------------------------------------------------------------------------------------------------
 # Tiling
 

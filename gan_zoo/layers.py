@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
 
 
 def doubled_conv(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -59,3 +60,24 @@ class FeatureMixer(nn.Module):
             coarse = F.interpolate(self.merge[i](mixed[i + 1]), size=mixed[i].shape[2:], mode="nearest")
             mixed[i] = (mixed[i] + coarse) * math.sqrt(0.5)
         return mixed
+
+
+def halving_head(channels: int, side: int, width: int, places: int) -> tuple[nn.Sequential, int]:
+    """A discriminator's head on maps (B, channels, side, ...) -> (B, width, places or less, ...), and that last side.
+
+    Spectral norm (Miyato et al. 2018) and group norm; where the map is small enough already, a 1x1 convolution.
+    """
+    layers: list[nn.Module] = []
+    while side > places:
+        conv = nn.Conv2d(channels, width, 4, stride=2, padding=1, bias=False)
+        layers += [spectral_norm(conv), nn.GroupNorm(8, width), nn.LeakyReLU(0.2)]
+        channels, side = width, side // 2
+    if not layers:
+        layers += [spectral_norm(nn.Conv2d(channels, width, 1)), nn.LeakyReLU(0.2)]
+    return nn.Sequential(*layers), side
+
+
+def balanced(logits: Sequence[Tensor]) -> Tensor:
+    """Maps of logits (B, N_i) -> (B, heads x max N_i), a smaller map as its mean: no head outvotes the others."""
+    most = max(x.shape[1] for x in logits)
+    return torch.cat([x if x.shape[1] == most else x.mean(1, keepdim=True).expand(-1, most) for x in logits], dim=1)

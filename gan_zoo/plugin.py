@@ -362,6 +362,7 @@ class Panel(NamedTuple):
     outputs: dict[str, Any]
     done: Any
     after: Callable[[Any], Any]
+    editor: Any = None  # what the panel's editor gave
 
 
 class Page(Protocol):

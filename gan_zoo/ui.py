@@ -400,8 +400,7 @@ class Page:
         with gr.Row(equal_height=False, elem_classes="zoo-panel"):
             with gr.Column(scale=2, min_width=280, elem_classes="zoo-arguments"):
                 gr.HTML(f"<p>{both(task.summary)}</p>", padding=False, elem_classes="zoo-hint")
-                if editor is not None:
-                    editor()
+                edited = None if editor is None else editor()
                 inputs = {parameter.name: self._argument(parameter) for parameter in task.parameters}
                 button = self.words.make(gr.Button, value=RUN, variant="primary", elem_classes="zoo-run")
             with gr.Column(scale=3, min_width=280):
@@ -420,7 +419,11 @@ class Page:
         if not any(parameter.required for parameter in task.parameters):
             self.first_looks.append((_first_look(self.plugin, task), [notice, *outputs.values()]))
             click.success(None, None, notice, js="() => ({__type__: 'update', visible: false})")
-        return Panel(inputs, button, outputs, click, lambda event: event.success(**call, api_visibility="private"))
+
+        def after(event: Any) -> Any:
+            return event.success(**call, api_visibility="private")
+
+        return Panel(inputs, button, outputs, click, after, edited)
 
     def _argument(self, parameter: Parameter) -> Any:
         if parameter.arg.component != "Number" or parameter.type is not int or parameter.arg.maximum is None:

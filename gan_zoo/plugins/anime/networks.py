@@ -11,7 +11,7 @@ from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from gan_zoo.layers import FeatureMixer, doubled_conv, with_deviation
+from gan_zoo.layers import FeatureMixer, doubled_conv, halving_head, with_deviation
 
 SHARPNESS = 32.0  # of the softmax over a group of z: the largest by 0.15, as most are, weighs 99 to 1
 
@@ -192,18 +192,11 @@ class ProjectedDiscriminator(ModelMixin, ConfigMixin):
         self.wishes = nn.ModuleList()
         self.readings = nn.ModuleList()
         for width, size in [(48, resolution // 4), *zip(widths, feature_sizes, strict=True)]:
-            layers: list[nn.Module] = []
-            while size > 4:
-                conv = nn.Conv2d(width, head_width, 4, stride=2, padding=1, bias=False)
-                layers += [spectral_norm(conv), nn.GroupNorm(8, head_width), nn.LeakyReLU(0.2)]
-                width, size = head_width, size // 2
-            if not layers:
-                layers += [spectral_norm(nn.Conv2d(width, head_width, 1)), nn.LeakyReLU(0.2)]
-                width = head_width
-            self.heads.append(nn.Sequential(*layers))
-            self.ends.append(spectral_norm(nn.Conv2d(2 * width, 1, size)))
+            head, size = halving_head(width, size, head_width, places=4)
+            self.heads.append(head)
+            self.ends.append(spectral_norm(nn.Conv2d(2 * head_width, 1, size)))
             if attributes:
-                self.looks.append(spectral_norm(nn.Conv2d(width, head_width, size)))
+                self.looks.append(spectral_norm(nn.Conv2d(head_width, head_width, size)))
                 self.wishes.append(spectral_norm(nn.Linear(attributes, head_width, bias=False)))
                 self.readings.append(nn.Linear(head_width, attributes))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple
 
@@ -168,12 +167,6 @@ class Characters:
         return draw_labelled(self.seeds.tolist(), self.size)
 
 
-@lru_cache(maxsize=2)  # both splits of a run look at the training pictures
-def read_pictures(source: str, split: str, size: int) -> Tensor:
-    """A split of a data set as uint8 (N, 3, size, size)."""
-    return data.images_to_tensor(data.load(source, split=split), size)
-
-
 class Copies(NamedTuple):
     """How near generated pictures come to training pictures, and the nearest of the generated ones."""
 
@@ -311,7 +304,7 @@ class Anime(Plugin):
             return Characters(split, s.resolution, s.drawn, seed)
         if s.conditional:
             raise ValueError(f"conditional: only the built-in data has attributes, got the data {source!r}")
-        pictures = {name: read_pictures(source, name, s.resolution) for name in {split, "train"}}
+        pictures = {name: data.read_pictures(source, name, s.resolution) for name in {split, "train"}}
         return Faces(pictures[split], pictures["train"], seed, flip=split == "train")
 
     def _wishes(self, batch: Batch) -> Tensor | None:

@@ -11,6 +11,7 @@ from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
+from gan_zoo.layers import FeatureMixer
 from gan_zoo.plugins.colorize.colours import PALETTE
 
 KEPT = 1024  # palettes that a generator remembers
@@ -212,11 +213,7 @@ class ProjectedDiscriminator(ModelMixin, ConfigMixin):
         head_width: int = 64,
     ):
         super().__init__()
-        self.mix = nn.ModuleList(nn.Conv2d(a, b, 1, bias=False) for a, b in zip(feature_channels, widths))
-        self.merge = nn.ModuleList(nn.Conv2d(b, a, 3, padding=1, bias=False) for a, b in zip(widths, widths[1:]))
-        for conv in [*self.mix, *self.merge]:
-            nn.init.kaiming_normal_(cast(nn.Conv2d, conv).weight, nonlinearity="linear")
-            conv.requires_grad_(False)
+        self.mixer = FeatureMixer(feature_channels, widths)
         self.heads = nn.ModuleList()
         for inputs, strides in ((4 * 16 + 4, 2), (widths[0] + 5, 2), (widths[1] + 5, 2), (widths[2] + 5, 1),
                                 (widths[3] + 5, 0)):  # fmt: skip
@@ -230,13 +227,9 @@ class ProjectedDiscriminator(ModelMixin, ConfigMixin):
 
     def forward(self, pictures: Tensor, condition: Tensor, maps: Sequence[Tensor]) -> Tensor:
         """Pictures (B, 3, H, W), lines and hints (B, 5, H, W), feature maps -> logits (B, patches)."""
-        mixed = [mix(x) for mix, x in zip(self.mix, maps, strict=True)]
-        for i in range(len(mixed) - 2, -1, -1):
-            coarse = F.interpolate(self.merge[i](mixed[i + 1]), size=mixed[i].shape[2:], mode="nearest")
-            mixed[i] = (mixed[i] + coarse) * math.sqrt(0.5)
         pixels = F.pixel_unshuffle(torch.cat([pictures, condition[:, :1]], dim=1), 4)
         inputs = [torch.cat([pixels, F.avg_pool2d(condition[:, 1:], 4)], dim=1)]
-        for x in mixed:
+        for x in self.mixer(maps):
             inputs.append(torch.cat([x, F.adaptive_avg_pool2d(condition, x.shape[2:]).to(x.dtype)], dim=1))
         return torch.cat([head(x).flatten(1) for head, x in zip(self.heads, inputs, strict=True)], dim=1).float()
 

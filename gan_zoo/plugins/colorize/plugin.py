@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
@@ -156,12 +155,6 @@ def take_hints(picture: Tensor, lines: Tensor, count: int, rng: np.random.Genera
     return hints
 
 
-@lru_cache(maxsize=2)
-def read_pictures(source: str, split: str, size: int) -> Tensor:
-    """A split of a data set as uint8 (N, 3, size, size)."""
-    return data.images_to_tensor(data.load(source, split=split), size)
-
-
 PROTOCOL = (
     "Pictures kept apart become line art by `extract`, are painted without hints, seed 0, and compared with those "
     "pictures. hints_ciede2000: the same drawings with 8 random hints, each the median colour of 5 x 5 "
@@ -231,7 +224,7 @@ class Colorize(Plugin):
         if source is None:
             rows = [row for row in range(s.drawn) if (row % 10 == 9) != training]
             return Drawings(None, rows, s.resolution, seed, training)
-        pictures = read_pictures(source, split, s.resolution)
+        pictures = data.read_pictures(source, split, s.resolution)
         return Drawings(pictures, range(len(pictures)), s.resolution, seed, training)
 
     def generate(self, nets: Networks, batch: Batch, step: Step) -> Fakes:
@@ -304,10 +297,10 @@ class Colorize(Plugin):
     def evaluate(self, pipeline: Any, data: Data, count: int) -> Evaluation:
         """KID of drawings painted without hints, and how well hints are obeyed, on pictures kept apart."""
         assert isinstance(data, Drawings)
-        count = min(count, len(data))
+        count, judge = min(count, len(data)), metrics.Judge()
         if data.features is None:
             data.real = torch.stack([(data.picture(row)[0] * 255).round().to(torch.uint8) for row in range(count)])
-            data.features = metrics.Judge()(data.real)
+            data.features = judge(data.real)
         painted, distances = [], []
         for row in range(count):
             picture = data.real[row].float() / 255
@@ -316,7 +309,7 @@ class Colorize(Plugin):
             hints = take_hints(picture, lines, 8, np.random.default_rng([row]))
             distances += disobedience(images.to_uint8(pipeline(lines, hints))[0].float() / 255, picture, hints)
         fake = torch.cat(painted)
-        scores = metrics.score_images(fake, data.real, metrics.Judge()(fake), data.features)
+        scores = metrics.score_images(fake, data.real, judge(fake), data.features)
         scores["hints_ciede2000"] = sum(distances) / max(1, len(distances))
         return Evaluation(scores, f"{metrics.PROTOCOL} {PROTOCOL}")
 

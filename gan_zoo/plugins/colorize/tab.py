@@ -87,7 +87,7 @@ def draw_tab(page: Page) -> None:
     image, hints, result = panel.inputs["image"], panel.inputs["hints"], panel.outputs["result"]
     painted = panel.after(go.click(_arguments, editor, [image, hints], **private))
     for event in (painted, panel.done):
-        event.success(_compare, [image, result], compared, **private)
+        event.success(images.before_and_after, [image, result], compared, **private)
 
 
 def _editor(page: Page, gr: Any) -> Any:
@@ -105,10 +105,3 @@ def _arguments(drawing: dict[str, Any] | None) -> tuple[str, str]:
     drawing = drawing or {"background": None, "layers": []}
     lines, hints = split_drawing(drawing["background"], drawing["layers"])
     return processing_utils.save_pil_to_cache(lines, utils.get_upload_folder(), format="png"), hints
-
-
-def _compare(before: str | None, after: Any) -> Any:
-    if before is None or after is None:
-        return None
-    after = Image.fromarray(after)
-    return images.on_white(images.read_image(before)).resize(after.size), after

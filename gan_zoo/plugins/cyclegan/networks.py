@@ -8,14 +8,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import cast
 
-import torch
 import torch.nn.functional as F
 from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from gan_zoo.layers import FeatureMixer, doubled_conv, with_deviation
+from gan_zoo.layers import FeatureMixer, balanced, doubled_conv, halving_head, with_deviation
 
 
 class Block(nn.Module):
@@ -90,14 +89,7 @@ class ProjectedPatchDiscriminator(ModelMixin, ConfigMixin):
         self.mixer = FeatureMixer(feature_channels, widths)
         self.heads, self.ends = nn.ModuleList(), nn.ModuleList()
         for width, size in [(48, feature_sizes[0]), *zip(widths, feature_sizes, strict=True)]:
-            layers: list[nn.Module] = []
-            while size > places:
-                conv = nn.Conv2d(width, head_width, 4, stride=2, padding=1, bias=False)
-                layers += [spectral_norm(conv), nn.GroupNorm(8, head_width), nn.LeakyReLU(0.2)]
-                width, size = head_width, size // 2
-            if not layers:
-                layers += [spectral_norm(nn.Conv2d(width, head_width, 1)), nn.LeakyReLU(0.2)]
-            self.heads.append(nn.Sequential(*layers))
+            self.heads.append(halving_head(width, size, head_width, places)[0])
             self.ends.append(spectral_norm(nn.Conv2d(2 * head_width, 1, 3, padding=1)))
 
     def forward(self, pictures: Tensor, maps: Sequence[Tensor]) -> Tensor:
@@ -105,8 +97,7 @@ class ProjectedPatchDiscriminator(ModelMixin, ConfigMixin):
         inputs = [F.pixel_unshuffle(pictures, 4), *self.mixer(maps)]
         seen = (head(x) for head, x in zip(self.heads, inputs, strict=True))
         logits = [end(with_deviation(x)).flatten(1).float() for end, x in zip(self.ends, seen, strict=True)]
-        most = max(x.shape[1] for x in logits)
-        return torch.cat([x if x.shape[1] == most else x.mean(1, keepdim=True).expand(-1, most) for x in logits], dim=1)
+        return balanced(logits)
 
 
 class PatchDiscriminator(ModelMixin, ConfigMixin):

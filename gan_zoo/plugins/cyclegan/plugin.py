@@ -45,6 +45,7 @@ from gan_zoo.plugins.cyclegan.unpaired import Unpaired, read_domains, read_neutr
 
 POOL = 50  # pictures of a history buffer, as in the paper
 MAX_SIDE = 4096  # of what `translate` takes
+MAX_FRAMES = 60  # of an animation
 
 
 @dataclass(frozen=True)
@@ -291,13 +292,13 @@ class CycleGAN(Plugin):
         ssim, kids = [], []
         for x, y, back in (("a", "b", False), ("b", "a", True)):
             way = f"{names[x]}2{names[y]}"
-            fake = images.to_uint8(_each(pipeline, zoo_data.to_float(real[x]), back))
+            fake = images.to_uint8(pipeline(zoo_data.to_float(real[x]), back))
             features = judge(fake)
             kids.append(1000 * metrics.kid(features, data.features[y]))
             ssim.append(float(metrics.ssim(fake / 255, real[x] / 255).mean()))
             scores[f"kid_x1000_{way}"], scores[f"ssim_{way}"] = kids[-1], ssim[-1]
             scores[f"kid_x1000_{way}_untouched"] = 1000 * metrics.kid(data.features[x], data.features[y])
-            again = _each(pipeline, zoo_data.to_float(through_jpeg(fake)), not back)
+            again = pipeline(zoo_data.to_float(through_jpeg(fake)), not back)
             scores[f"cycle_l1_{way}"] = float((images.to_uint8(again) / 255 - real[x] / 255).abs().mean())
             if classes:
                 scores[f"share_{way}"] = judge.share(features, classes[y])
@@ -305,7 +306,7 @@ class CycleGAN(Plugin):
         if data.neutral is not None:
             some = data.neutral[:count]
             for back, way in ((False, f"{names['a']}2{names['b']}"), (True, f"{names['b']}2{names['a']}")):
-                fake = images.to_uint8(_each(pipeline, zoo_data.to_float(some), back))
+                fake = images.to_uint8(pipeline(zoo_data.to_float(some), back))
                 scores[f"neutral_ssim_{way}"] = float(metrics.ssim(fake / 255, some / 255).mean())
                 if classes:
                     scores[f"neutral_share_{way}"] = judge.share(judge(fake), classes["a" if back else "b"])
@@ -394,9 +395,6 @@ class CycleGAN(Plugin):
         draw_tab(page, self)
 
 
-MAX_FRAMES = 60
-
-
 def pooled(fakes: Tensor, step: Step, name: str) -> Tensor:
     """Half of the fakes are exchanged for older ones, of the last POOL (Shrivastava et al. 2017, section 2.3).
 
@@ -425,10 +423,6 @@ def through_jpeg(pictures: Tensor, quality: int = 90) -> Tensor:
         Image.fromarray(pixels).save(file, "JPEG", quality=quality)
         out.append((images.to_tensor(Image.open(file))[0] + 1) * 127.5)
     return torch.stack(out).round().to(torch.uint8)
-
-
-def _each(pipeline: CycleGANPipeline, pictures: Tensor, back: bool) -> Tensor:
-    return torch.cat([pipeline(some, back) for some in pictures.split(4)])
 
 
 def _checked(picture: Image.Image) -> Image.Image:

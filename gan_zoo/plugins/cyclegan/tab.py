@@ -7,8 +7,6 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from PIL import Image
-
 from gan_zoo import images
 from gan_zoo.plugin import Page, Text
 from gan_zoo.plugins.cyclegan.drawn import draw_landscape
@@ -55,7 +53,7 @@ def draw_tab(page: Page, plugin: Plugin) -> None:
                     compared = page.make(gr.ImageSlider, label=COMPARED, interactive=False, format="png")
                     image, result = panel.inputs["image"], panel.outputs["translated"]
                     quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-                    panel.done.success(_compare, [image, result], compared, **quiet)
+                    panel.done.success(images.before_and_after, [image, result], compared, **quiet)
                     gr.Examples([str(path) for path in _examples()], image, label=EXAMPLES.en, cache_examples=False)
             direction = panel.inputs["direction"]
             chosen.change(None, chosen, direction, js="(way) => way ?? ''")
@@ -81,10 +79,3 @@ def _examples() -> list[Path]:
         draw_landscape(number, season, 384).save(path)
         made.append(path)
     return made
-
-
-def _compare(before: str | None, after: Any) -> Any:
-    if before is None or after is None:
-        return None
-    after = Image.fromarray(after)
-    return images.on_white(images.read_image(before)).resize(after.size), after

@@ -18,7 +18,7 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from gan_zoo import losses
-from gan_zoo.plugin import Networks, Plugin, Step
+from gan_zoo.plugin import Networks, Step
 from gan_zoo.plugins.lab.distributions import divergences
 from gan_zoo.trainer import Duel
 
@@ -37,12 +37,13 @@ NEAR = 0.12  # ... and the forgeries are good where the Jensen-Shannon divergenc
 class Game:
     """Networks, optimisers and the number of moves made."""
 
-    def __init__(self, plugin: Plugin, seed: int):
+    def __init__(self, plugin: Any, seed: int, nets: Networks | None = None):
+        """plugin: a `Lab`. nets: networks to go on with; fresh ones, settled by the seed, if left out."""
         self.plugin, self.seed = plugin, seed
         s = plugin.settings
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.nets: Networks = plugin.networks()
+            self.nets: Any = nets or plugin.networks()
         kind = torch.optim.Adam if s.optimizer == "adam" else torch.optim.SGD
         options: dict[str, Any] = {"betas": (0.5, 0.99)} if s.optimizer == "adam" else {}
         self.optimizers = {
@@ -53,8 +54,9 @@ class Game:
         self.made = 0
         self.losses = {"d": math.nan, "g": math.nan}
         random = torch.Generator().manual_seed(seed + 1)
-        self.real = plugin.points(COUNTED, random)  # pyright: ignore[reportAttributeAccessIssue]
-        self.z = self.nets["generator"].noise(COUNTED, random)  # pyright: ignore[reportCallIssue]
+        self.device = next(self.nets["generator"].parameters()).device
+        self.real = plugin.points(COUNTED, random).to(self.device)
+        self.z = self.nets["generator"].noise(COUNTED, random).to(self.device)
 
     def move(self, what: str) -> None:
         """D's step ("d", G untouched), G's ("g", D frozen), or as many of both as the rules say."""
@@ -65,7 +67,7 @@ class Game:
             for i in range(times):
                 entropy = np.random.SeedSequence([self.seed, self.made, MOVES.index(half), i])
                 random = torch.Generator().manual_seed(int(entropy.generate_state(1, np.uint64)[0]) >> 1)
-                batch = {"point": self.plugin.points(s.batch, random)}  # pyright: ignore[reportAttributeAccessIssue]
+                batch = {"point": self.plugin.points(s.batch, random)}
                 device = torch.device("cpu")
                 step = Step(self.made, "gan", 0.0, slice(0, s.batch), s.batch, random, device)
                 fakes = self.duel.generate(batch, step)
@@ -81,9 +83,9 @@ class Game:
             fake = generator(self.z)
             axis = (torch.arange(CELLS) + 0.5) / CELLS * 2 - 1
             places = torch.stack(torch.meshgrid(axis, -axis, indexing="xy"), -1).flatten(0, 1)  # from the top down
-            heat = probability(discriminator(places)).flatten()
+            heat = probability(discriminator(places.to(self.device))).flatten()
             on_real, on_fake = (probability(discriminator(x)).flatten() for x in (self.real, fake))
-            mesh = generator(_mesh(self.plugin.settings))
+            mesh = generator(_mesh(self.plugin.settings).to(self.device))
         kl, js = divergences(self.real, fake)
         apart = float((torch.cat([on_real, on_fake]) - 0.5).abs().mean())
         return {

@@ -210,9 +210,7 @@ class Lab(Plugin):
 
     def sample(self, nets: Networks, fixed: Fixed) -> Tensor:
         """One picture: both kinds of points over D's heat map."""
-        fight = game.Game(self, 0)
-        fight.nets = nets
-        fight.z = fight.z.to(next(nets["generator"].parameters()))
+        fight = game.Game(self, 0, nets)
         with torch.enable_grad(), torch.autocast("cpu", enabled=False):
             state = fight.state()
         return images.to_tensor(game.picture(state))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -143,29 +142,25 @@ def _player(plugin: Lab) -> Any:
 
 
 def _template() -> str:
-    buttons = "".join(f'<button type="button" {attributes}>{_both(text)}</button>' for attributes, text in BUTTONS)
+    from gan_zoo.ui import both
+
+    buttons = "".join(f'<button type="button" {attributes}>{both(text)}</button>' for attributes, text in BUTTONS)
     scenes = "".join(
-        f'<button type="button" data-do="scene" data-scene="{name}">{_both(text)}</button>' for name, text in SCENES
+        f'<button type="button" data-do="scene" data-scene="{name}">{both(text)}</button>' for name, text in SCENES
     )
     choices = "".join(
-        f'<label>{_both(text)} <select data-rule="{name}">{"<option>" + "<option>".join(some)}</select></label>'
+        f'<label>{both(text)} <select data-rule="{name}">{"<option>" + "<option>".join(some)}</select></label>'
         for name, text, some in CHOICES
     )
     switches = "".join(
-        f'<label><input type="checkbox" name="{name}"{" checked" if on else ""}> {_both(text)}</label>'
+        f'<label><input type="checkbox" name="{name}"{" checked" if on else ""}> {both(text)}</label>'
         for name, text, on in SWITCHES
     )
-    lesson = "".join(f'<li data-part="{part}">{_both(text)}</li>' for part, text in LESSON)
+    lesson = "".join(f'<li data-part="{part}">{both(text)}</li>' for part, text in LESSON)
     return f"""<div class="lab"><div>
 <canvas class="stage" width="440" height="440" role="img" aria-label="GAN lab"></canvas>
 <div class="row">{buttons}</div><div class="row">{switches}<span>#<span class="step">0</span></span>
-<span class="end" hidden>{_both(DONE)}</span></div><div class="note" role="status"></div>
-<div class="draw-hint" hidden>{_both(DRAW)}</div></div>
+<span class="end" hidden>{both(DONE)}</span></div><div class="note" role="status"></div>
+<div class="draw-hint" hidden>{both(DRAW)}</div></div>
 <div><canvas class="charts" width="520" height="330" role="img" aria-label="charts"></canvas>
 <div class="row">{scenes}</div><div class="row">{choices}</div><ol class="lesson">{lesson}</ol></div></div>"""
-
-
-def _both(text: Text) -> str:
-    return "".join(
-        f'<span lang="{code}" data-say="{code}">{html.escape(said)}</span>' for code, said in zip(("en", "es"), text)
-    )

@@ -11,7 +11,7 @@ from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from gan_zoo.layers import FeatureMixer, doubled_conv, with_deviation
+from gan_zoo.layers import FeatureMixer, balanced, doubled_conv, halving_head, with_deviation
 from gan_zoo.plugins.pose.skeleton import heatmaps
 from gan_zoo.plugins.pose.warping import LAYERS, PLANES, Warped
 
@@ -261,14 +261,7 @@ class ProjectedDiscriminator(ModelMixin, ConfigMixin):
         self.heads, self.ends = nn.ModuleList(), nn.ModuleList()
         inputs = [(6 * 16, height // 4), *((width, height // stride) for width, stride in zip(widths, (4, 8, 16, 32)))]
         for width, size in inputs:
-            width, layers = width + PLANES, []
-            while size > places:
-                conv = nn.Conv2d(width, head_width, 4, stride=2, padding=1, bias=False)
-                layers += [spectral_norm(conv), nn.GroupNorm(8, head_width), nn.LeakyReLU(0.2)]
-                width, size = head_width, size // 2
-            if not layers:
-                layers += [spectral_norm(nn.Conv2d(width, head_width, 1)), nn.LeakyReLU(0.2)]
-            self.heads.append(nn.Sequential(*layers))
+            self.heads.append(halving_head(width + PLANES, size, head_width, places)[0])
             self.ends.append(spectral_norm(nn.Conv2d(2 * head_width, 1, 3, padding=1)))
 
     def forward(self, pictures: Tensor, maps: Sequence[Tensor], seen: Warped) -> Tensor:
@@ -278,8 +271,7 @@ class ProjectedDiscriminator(ModelMixin, ConfigMixin):
         for x, head, end in zip(inputs, self.heads, self.ends, strict=True):
             pose = F.adaptive_avg_pool2d(seen.pose, x.shape[2:]).to(x.dtype)
             logits.append(end(with_deviation(head(torch.cat([x, pose], dim=1)))).flatten(1).float())
-        most = max(x.shape[1] for x in logits)
-        return torch.cat([x if x.shape[1] == most else x.mean(1, keepdim=True).expand(-1, most) for x in logits], dim=1)
+        return balanced(logits)
 
 
 class PairDiscriminator(ModelMixin, ConfigMixin):

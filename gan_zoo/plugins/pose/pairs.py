@@ -20,7 +20,7 @@ from gan_zoo import data
 from gan_zoo.data import DataError, to_float
 from gan_zoo.plugin import Batch
 from gan_zoo.plugins.pose.drawn import DrawnPeople
-from gan_zoo.plugins.pose.skeleton import mirrored
+from gan_zoo.plugins.pose.skeleton import cover, mirrored
 
 CONFIDENCE = np.array([0.0, 0.5, 1.0], np.float32)  # of a joint that is missing, hidden, visible
 PATN_HEADER = ["name", "keypoints_y", "keypoints_x"]
@@ -151,8 +151,7 @@ def to_pose(keypoints: Any, size: tuple[int, int], fitted: tuple[int, int]) -> n
     array = np.asarray(keypoints, np.float32)
     if array.shape != (18, 3) or not np.isin(array[:, 2], (0, 1, 2)).all():
         raise DataError(f"keypoints of shape {array.shape}: expected 18 x (x, y, v), v 0 missing, 1 hidden, 2 visible")
-    scale = max(fitted[0] / size[0], fitted[1] / size[1])
-    cropped = (np.array(size) * scale - fitted) / 2
+    scale, cropped = cover(size, fitted)
     pose = np.empty((18, 3), np.float32)
     pose[:, :2] = (array[:, :2] * scale - cropped) / fitted
     pose[:, 2] = CONFIDENCE[array[:, 2].astype(int)]

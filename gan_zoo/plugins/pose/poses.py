@@ -68,8 +68,7 @@ def between(keys: Sequence[np.ndarray], frames: int) -> list[np.ndarray]:
 def to_json(pose: np.ndarray, size: tuple[int, int]) -> dict[str, Any]:
     """OpenPose JSON of a pose, in pixels of a picture of `size` (width, height) of which the pose sees the middle."""
     width, height = size
-    scale = max(1 / width, 2 / height)
-    cropped = (np.array([width, height]) * scale - (1, 2)) / 2
+    scale, cropped = skeleton.cover(size)
     joints = np.zeros((18, 3))
     joints[:, :2] = (pose[:, :2] * (1, 2) + cropped) / scale
     joints[:, 2] = pose[:, 2]
@@ -116,8 +115,7 @@ def _to_pose(value: Any, size: tuple[int, int], name: str) -> np.ndarray:
         )
     if there.sum() < 4:
         raise ValueError(f"{name}: {int(there.sum())} joints with a confidence over 0, expected at least 4")
-    scale = max(1 / width, 2 / height)
-    cropped = (np.array([width, height]) * scale - (1, 2)) / 2
+    scale, cropped = skeleton.cover(size)
     pose = np.zeros((18, 3), np.float32)
     pose[:, :2] = (joints[:, :2] * scale - cropped) / (1, 2)
     pose[:, 2] = np.clip(joints[:, 2], 0.5, 1)

@@ -92,6 +92,12 @@ def _color(joint: int) -> tuple[int, int, int]:
     return int(255 * r), int(255 * g), int(255 * b)
 
 
+def cover(size: tuple[float, float], shape: tuple[float, float] = (1, 2)) -> tuple[float, np.ndarray]:
+    """How a picture of `size` (width, height) covers `shape`: by what it is scaled, and what is cut at left and top."""
+    scale = max(shape[0] / size[0], shape[1] / size[1])
+    return scale, (np.array(size) * scale - shape) / 2
+
+
 def mirrored(pose: np.ndarray) -> np.ndarray:
     """(..., 18, 3) as in a mirror: left joints become right ones."""
     pose = pose[..., MIRROR, :].copy()

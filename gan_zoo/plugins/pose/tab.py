@@ -49,12 +49,10 @@ def draw_tab(page: Page) -> None:
     with gr.Tabs(elem_classes="zoo-tasks"):
         for name, title in TITLES.items():
             with page.make(gr.Tab, label=title, id=name):
-                editors = []
-                editor = (lambda made=editors: made.append(_editor(page))) if name == "transfer" else None
-                panel = page.panel(name, editor=editor)
+                panel = page.panel(name, editor=(lambda: _editor(page)) if name == "transfer" else None)
                 gr.Examples(examples, panel.inputs["image"], label=EXAMPLES.en, examples_per_page=8)
-                for made in editors:
-                    made.change(None, made, panel.inputs["pose"], js="(pose) => pose")
+                if panel.editor is not None:
+                    panel.editor.change(None, panel.editor, panel.inputs["pose"], js="(pose) => pose")
     page.make(gr.Markdown, value=MISUSE)
 
 
@@ -79,8 +77,9 @@ def _editor(page: Page):
 
 
 def _button(text: Text, action: str, pose: str = "") -> str:
-    both = "".join(f'<span lang="{code}" data-say="{code}">{said}</span>' for code, said in zip(("en", "es"), text))
-    return f'<button type="button" data-do="{action}" data-pose="{pose}">{both}</button>'
+    from gan_zoo.ui import both
+
+    return f'<button type="button" data-do="{action}" data-pose="{pose}">{both(text)}</button>'
 
 
 def _pixels(name: str) -> list[list[float]]:
