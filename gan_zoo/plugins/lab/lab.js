@@ -50,7 +50,7 @@ async function loop() {
 }
 const say = (text) => { $('.note').textContent = text; };
 const lit = (what) => element.querySelectorAll('.lesson li').forEach((li) => {
-    li.classList.toggle('lit', (li.dataset.part || '').split(' ').includes(what));
+    li.classList.toggle('lit', what !== '' && li.dataset.part.split(' ').includes(what));
 });
 const buttons = () => element.querySelectorAll('[data-do=play]').forEach((b) => b.setAttribute('aria-pressed', playing));
 
