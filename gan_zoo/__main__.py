@@ -74,6 +74,9 @@ def _parser() -> Parser:
         "--data", metavar="D", help="Hub dataset id, folder or parquet file; the built-in data if left out"
     )
     sub.add_argument("--count", type=_positive, default=2000, metavar="N", help="pictures (default 2000)")
+    sub.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="a setting other than the preset's own"
+    )
     sub.add_argument("--json", action="store_true")
 
     sub = command("push", _push, "send the weights of a preset or run to the Hub")
@@ -379,10 +382,11 @@ def _positive(text: str) -> int:
 
 
 def _evaluate(args: argparse.Namespace) -> None:
-    from gan_zoo import registry
+    from gan_zoo import hub, registry
 
     plugin = registry.get(args.plugin)
     preset = _preset_or_folder(plugin, args.preset)
+    plugin = hub.as_trained(plugin, preset, dict(_setting(text) for text in args.set))
     data = plugin.data(args.data, "validation", 0)
     evaluation = plugin.evaluate(plugin.load(preset), data, args.count)
     if not evaluation.scores:
@@ -396,6 +400,17 @@ def _evaluate(args: argparse.Namespace) -> None:
     for name, value in evaluation.scores.items():
         print(f"{name:{width}}  {value:.4g}")
     print(f"{args.count} pictures asked for, {len(data)} rows kept apart. {evaluation.protocol}".strip())
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    """NAME=VALUE, the value as JSON, or else a text."""
+    name, equals, value = text.partition("=")
+    if not name or not equals:
+        raise ValueError(f"--set: expected NAME=VALUE, got {text[:40]!r}")
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value
 
 
 def _push(args: argparse.Namespace) -> None:

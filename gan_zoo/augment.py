@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import cache
 
 import torch
 import torch.nn.functional as F
@@ -60,3 +61,15 @@ def diff_augment(images: Tensor, policy: str, rand: Rand) -> Tensor:
     for change in policies(policy):
         images = change(images, rand)
     return images
+
+
+def diff_augment_together(pictures: Sequence[Tensor], policy: str, rand: Rand) -> list[Tensor]:
+    """Applies the named policies to several pictures a sample, each (B, C, H, W), all of a sample in the same way.
+
+    An input and what was made of it stay a pair: moved, cut and coloured alike.
+    """
+    changed = list(pictures)
+    for change in policies(policy):
+        drawn = cache(rand)  # a policy asks once a picture: the first draw serves all
+        changed = [change(picture, drawn) for picture in changed]
+    return changed

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 HASHES = "hashes.json"  # of the other files of a checkpoint, so that a flipped bit is noticed
 
@@ -67,9 +68,35 @@ def write(path: Path, value: Any) -> None:
         os.fsync(file.fileno())
 
 
-def read(path: Path) -> Any:
-    """Reads a part, on the CPU. Tensors and plain containers only: nothing in it can run."""
-    return torch.load(path, map_location="cpu", weights_only=True)
+def read(path: Path, device: torch.device | str = "cpu") -> Any:
+    """Reads a part: tensors that were on an accelerator come back on `device`, all others on the CPU.
+
+    Tensors and plain containers only: nothing in it can run.
+    """
+
+    def home(storage: Any, was: str) -> Any:
+        return storage if was == "cpu" else storage.to(torch.device(device))
+
+    return torch.load(path, map_location=home, weights_only=True)
+
+
+READABLE = (Tensor, str, int, float, bool, type(None))
+
+
+def check_readable(value: Any, where: str) -> None:
+    """Raises TypeError, naming the place, for what `read` would refuse: all but tensors, numbers, texts, containers."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            check_readable(key, f"a key of {where}")
+            check_readable(item, f"{where}[{key!r}]")
+    elif isinstance(value, (list, tuple)) and type(value) in (list, tuple):
+        for i, item in enumerate(value):
+            check_readable(item, f"{where}[{i}]")
+    elif not isinstance(value, READABLE) or (isinstance(value, Tensor) and type(value) is not Tensor):
+        raise TypeError(
+            f"{where} is a {type(value).__name__}, which a checkpoint cannot bring back: expected tensors, numbers and "
+            "texts, in lists, tuples and dicts"
+        )
 
 
 def commit(part: Path, keep: int) -> Path:

@@ -6,7 +6,9 @@ that nobody trained and a handful of pictures: seconds, no network.
 
 from __future__ import annotations
 
+import inspect
 import tempfile
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,7 +21,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from gan_zoo import hub, registry
+from gan_zoo import checkpoints, hub, registry
 from gan_zoo.plugin import Data, Film, Fixed, ImageFile, Networks, Plugin, Step, Task
 from gan_zoo.trainer import Duel
 
@@ -73,6 +75,8 @@ def check_networks(bench: Bench) -> None:
         assert isinstance(network, ModelMixin) and isinstance(network, ConfigMixin), (
             f"{name} is a {type(network).__name__}, not a diffusers ModelMixin and ConfigMixin"
         )
+        both = sorted(set(network.config) & {name for name, _ in network.named_children()})
+        assert not both, f"{name} has a submodule named like its config argument {both[:1]}: one hides the other"
         again: Any = type(network).from_config(network.config)
         before, after = ({k: t.shape for k, t in n.state_dict().items()} for n in (network, again))
         assert before == after, f"{name} built from its own config has other tensors: is every argument registered?"
@@ -103,7 +107,8 @@ def check_halves(bench: Bench) -> None:
         }
         with _only(learn, chosen["G"] + chosen["D"]):
             adam = {half: _adam(names, learn) for half, names in chosen.items()}
-            duel, step = Duel(plugin, nets, adam["G"], adam["D"]), bench.step(stage.name)
+            duel = Duel(plugin, nets, adam["G"], adam["D"], parallel=_wrapped(nets))
+            step = bench.step(stage.name)
             fakes = duel.generate(batch, step)
             for half, run in (("D", duel.d_step), ("G", duel.g_step)):
                 if adam[half] is None:
@@ -118,6 +123,14 @@ def check_halves(bench: Bench) -> None:
                 assert owners <= set(chosen[half]), f"the {half} half changed {sorted(owners - set(chosen[half]))}"
                 idle = set(chosen[half]) - owners
                 assert not idle, f"the {half} half of stage {stage.name!r} does not change {sorted(idle)}"
+            _check_state(step.state, bench.folder / "state.pt")
+
+
+def _check_state(state: dict[str, Any], path: Path) -> None:
+    """What a plugin keeps between steps comes back from a checkpoint as it was."""
+    checkpoints.check_readable(state, "step.state")
+    checkpoints.write(path, state)
+    assert _alike(state, checkpoints.read(path)), "step.state comes back from a checkpoint as something else"
 
 
 def check_sample(bench: Bench) -> None:
@@ -190,12 +203,47 @@ def run(plugin: Plugin) -> Iterator[tuple[str, str | None]]:
             try:
                 check(bench)
             except Exception as error:  # whatever a plugin does, the other checks still tell something
-                reason = str(error).splitlines()[0] if isinstance(error, AssertionError) else registry.one_line(error)
+                reason = _reason(error, Path(inspect.getfile(type(plugin))).parent)
             yield (check.__doc__ or check.__name__).splitlines()[0].rstrip("."), reason
 
 
 # ---------------------------------------------------------------------------------------------------------------------
 # Their tools
+
+
+class _Wrapped(nn.Module):
+    """A network as it is on several processes: behind a wrapper that averages gradients and has `forward` alone."""
+
+    def __init__(self, network: nn.Module, name: str):
+        super().__init__()
+        self.module, self.name = network, name  # `module`, as PyTorch's wrapper calls it
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        return self.module(*args, **kwargs)
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            raise AssertionError(
+                f"{self.name!r} is used by its {name!r}: while it learns, call it as a function and by nothing else, "
+                "since on several processes it is wrapped"
+            ) from None
+
+
+def _wrapped(nets: Networks) -> Networks:
+    wrapped: dict[str, nn.Module] = {name: _Wrapped(network, name) for name, network in nets.items()}
+    return Networks(
+        {name: wrapped[name] for name in nets.generators}, {name: wrapped[name] for name in nets.discriminators}
+    )
+
+
+def _reason(error: Exception, folder: Path) -> str:
+    """One line for what a check found; of an error inside the plugin's own code, with the place in it."""
+    lines = str(error).splitlines() if isinstance(error, AssertionError) else [registry.one_line(error)]
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if Path(f.filename).is_relative_to(folder)]
+    place = f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
+    return (lines[0] if lines else "an assertion failed") + place
 
 
 def _chosen(group: dict[str, nn.Module], names: tuple[str, ...] | None, learn: dict[str, list]) -> list[str]:
@@ -254,6 +302,10 @@ def _alike(a: Any, b: Any) -> bool:
         return same and int(np.abs(np.asarray(a, np.int16) - np.asarray(b, np.int16)).max(initial=0)) <= TOLERANCE
     if isinstance(a, Film):
         return a.fps == b.fps and _alike(a.frames, b.frames)
+    if isinstance(a, Tensor):
+        return isinstance(b, Tensor) and torch.equal(a, b)
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(_alike(value, b[name]) for name, value in a.items())
     if isinstance(a, list):
         return len(a) == len(b) and all(map(_alike, a, b))
     return a == b

@@ -336,6 +336,50 @@ def to_float(pictures: Tensor) -> Tensor:
     return pictures.float() / 127.5 - 1
 
 
+class Pictures:
+    """Pictures in memory, uint8 (N, C, H, W), as training data: seeded epochs, mirrored, and cropped if asked.
+
+    Apart from training each is given in its order, as it is. Sets used together need different `stream`s.
+    """
+
+    def __init__(
+        self, pictures: Tensor, seed: int, training: bool, *, mirror: bool = True, crop: int = 0, stream: int = 0
+    ):
+        self.pictures, self.seed, self.training = pictures, seed, training
+        self.mirror, self.crop, self.stream = mirror, crop, stream
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def some(self, samples: range) -> Tensor:
+        """The samples with these numbers, (B, C, H, W) in [-1, 1]."""
+        numbers = torch.arange(samples.start, samples.stop)
+        if not self.training:
+            return to_float(self.pictures[numbers % len(self)])
+        pictures = self.pictures[sample_rows(numbers, len(self), self.seed, self.stream)]
+        if self.mirror:
+            pictures = flip(pictures, sample_flips(numbers, self.seed, self.stream))
+        if self.crop:
+            pictures = sample_crops(pictures, self.crop, numbers, self.seed, 1000 + self.stream)
+        return to_float(pictures)
+
+    def batch(self, samples: range) -> dict[str, Tensor]:
+        return {"image": self.some(samples)}
+
+
+class Domains:
+    """Sets of unequal size that nobody paired: a sample is one picture of each, and an epoch the longest of them."""
+
+    def __init__(self, sets: dict[str, Pictures]):
+        self.sets = sets
+
+    def __len__(self) -> int:
+        return max(map(len, self.sets.values()))
+
+    def batch(self, samples: range) -> dict[str, Tensor]:
+        return {name: pictures.some(samples) for name, pictures in self.sets.items()}
+
+
 # ---------------------------------------------------------------------------------------------------------------------
 # Which rows make up which batch: pure functions of (seed, step)
 
@@ -361,15 +405,31 @@ def _permutation(n: int, seed: int, stream: int, epoch: int) -> np.ndarray:
     return np.random.default_rng([seed, stream, epoch]).permutation(n)
 
 
-def sample_flips(samples: Tensor, seed: int, stream: int = 0) -> Tensor:
-    """Whether to mirror each global sample: bool of the same shape, a fair coin tossed by seed and index alone."""
+def sample_uniform(samples: Tensor, seed: int, stream: int = 0) -> Tensor:
+    """A number in [0, 1) for each global sample, float64 of the same shape: of seed, stream and index alone.
+
+    Streams are independent: one for flips, one for crops ...
+    """
     with np.errstate(over="ignore"):  # splitmix64 (Steele et al. 2014), vectorised: no generator per sample
         key = np.random.SeedSequence([seed, stream]).generate_state(1, np.uint64)
         x = samples.numpy().astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + key
         x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
         x = x ^ (x >> np.uint64(31))
-    return torch.from_numpy((x >> np.uint64(63)).astype(bool))
+    return torch.from_numpy((x >> np.uint64(11)).astype(np.float64) / 2**53)
+
+
+def sample_flips(samples: Tensor, seed: int, stream: int = 0) -> Tensor:
+    """Whether to mirror each global sample: bool of the same shape, a fair coin tossed by seed and index alone."""
+    return sample_uniform(samples, seed, stream) >= 0.5
+
+
+def sample_crops(pictures: Tensor, size: int, samples: Tensor, seed: int, stream: int = 0) -> Tensor:
+    """A random square of each picture (B, C, H, W), neither side under `size` -> (B, C, size, size)."""
+    spare = (side - size + 1 for side in pictures.shape[2:])
+    places = ((sample_uniform(samples, seed, 2 * stream + i) * n).long() for i, n in enumerate(spare))
+    corners = zip(pictures, *(place.tolist() for place in places))
+    return torch.stack([picture[:, y : y + size, x : x + size] for picture, y, x in corners])
 
 
 def flip(pictures: Tensor, which: Tensor) -> Tensor:

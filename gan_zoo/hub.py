@@ -17,6 +17,7 @@ change a file can change its hash.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import hashlib
 import inspect
 import io
@@ -70,6 +71,7 @@ class Manifest:
     preset: str
     files: dict[str, dict[str, Any]]  # path: {"size": bytes, "sha256": hex} of all that is loaded
     pages: list[str]  # the card and its pictures; people edit a card on the Hub, so these carry no hash
+    settings: dict[str, Any] = field(default_factory=dict)  # of the plugin that trained it, as far as they are known
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -85,10 +87,12 @@ def save(
     card: str,
     images: Mapping[str, Image.Image] | None = None,
     half: bool = True,
+    settings: Mapping[str, Any] | None = None,
 ) -> Path:
     """Writes `pipeline` as a weights folder, in place of an older one, and returns its path.
 
-    `card` is the text of README.md (see `model_card`); `images` are the pictures it shows, by file name. The
+    `card` is the text of README.md (see `model_card`); `images` are the pictures it shows, by file name; `settings` are
+    the plugin's, as they trained it. The
     pipeline's `__init__` annotates each network with its class, and the classes live in importable modules. Floating
     tensors are stored as float16 (as they are unless `half`), others as they are; equal weights give equal bytes.
 
@@ -140,6 +144,7 @@ def save(
         "preset": preset,
         "files": {name: {"size": len(data), "sha256": _sha256(data)} for name, data in sorted(files.items())},
         "pages": list(pages),
+        "settings": dict(settings or {}),
     }
     return _write_folder(Path(folder), {MANIFEST: _json_bytes(manifest), **files, **pages})
 
@@ -316,8 +321,10 @@ def read_manifest(folder: str | Path) -> Manifest:
             raise WeightsError(
                 f"{folder} has weights format {values['format']}, this gan_zoo reads up to {FORMAT}: update gan_zoo"
             )
-        manifest = Manifest(values["plugin"], values["preset"], values["files"], values["pages"])
+        settings = values.get("settings", {})
+        manifest = Manifest(values["plugin"], values["preset"], values["files"], values["pages"], settings)
         sound = all(map(FILE.fullmatch, manifest.files)) and all(map(PAGE.fullmatch, manifest.pages))
+        sound = sound and isinstance(settings, dict)
         sound = sound and all({"size", "sha256"} <= entry.keys() for entry in manifest.files.values())
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         if isinstance(error, WeightsError):
@@ -424,11 +431,35 @@ def load_preset(
 
     Raises ValueError for a name the plugin does not have, WeightsError for weights that cannot be found or read.
     """
+    return load(preset_folder(plugin, preset), pipeline_class, plugin=plugin.slug, device=device)
+
+
+def preset_folder(plugin: Plugin, preset: str | None = None) -> Path:
+    """The weights folder of a plugin's preset (the default one if None), or the one given as a path with a `/`."""
     if preset is not None and "/" in preset.replace(os.sep, "/"):
-        return load(preset, pipeline_class, plugin=plugin.slug, device=device)
+        return Path(preset)
     named = plugin.preset(preset)
-    folder = resolve(plugin.slug, named.name, repo_id=named.repo_id, revision=named.revision)
-    return load(folder, pipeline_class, plugin=plugin.slug, device=device)
+    return resolve(plugin.slug, named.name, repo_id=named.repo_id, revision=named.revision)
+
+
+def as_trained(plugin: Plugin, preset: str | None = None, changed: Mapping[str, Any] | None = None) -> Plugin:
+    """The plugin with the settings by which a preset was trained, but for those `changed`.
+
+    Settings that it no longer has are passed over; where there is no such folder, which a plugin that loads in its own
+    way need not have, the defaults hold. Raises WeightsError for settings that do not fit.
+    """
+    changed = dict(changed or {})
+    names = [known.name for known in dataclasses.fields(plugin.Settings)]
+    if unknown := sorted(changed.keys() - set(names)):
+        raise WeightsError(f"{plugin.slug} has no setting {unknown[0]!r}; there are: {', '.join(names)}")
+    with contextlib.suppress(WeightsError):  # whoever loads them says what is wrong with the weights
+        kept = read_manifest(preset_folder(plugin, preset)).settings
+        changed = {name: value for name, value in kept.items() if name in names} | changed
+    values = {name: tuple(value) if isinstance(value, list) else value for name, value in changed.items()}
+    try:
+        return type(plugin)(plugin.Settings(**values))
+    except (TypeError, ValueError) as error:
+        raise WeightsError(f"these settings do not fit {plugin.slug}: {_one_line(error)}") from None
 
 
 def _cached(repo_id: str, revision: str | None) -> Path | None:

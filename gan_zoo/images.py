@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from PIL import Image, ImageOps, PngImagePlugin
 from torch import Tensor
 
@@ -257,6 +258,21 @@ def apply_tiled(
             blended[:, y : y + weight.shape[0], x : x + weight.shape[1]] += weight * result
     assert blended is not None
     return blended[None, :, :height, :width]
+
+
+def apply_at_side(pictures: Tensor, run: Callable[[Tensor], Tensor], side: int) -> Tensor:
+    """A network on pictures (B, C, H, W) in [-1, 1] whose shorter side is made `side`, if it is longer.
+
+    What `run` changes in the small pictures is enlarged and added to the large ones, which keep their own sharpness.
+    """
+    height, width = pictures.shape[2:]
+    scale = side / min(height, width)
+    if scale >= 1:
+        return run(pictures).clamp(-1, 1)
+    small_size = [max(8, round(length * scale)) for length in (height, width)]
+    small = F.interpolate(pictures, small_size, mode="bicubic", antialias=True).clamp(-1, 1)
+    change = F.interpolate(run(small) - small, (height, width), mode="bicubic")
+    return (pictures + change).clamp(-1, 1)
 
 
 def _tiled_side(side: int, tile: int, multiple: int, least: int) -> int:

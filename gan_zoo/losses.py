@@ -6,7 +6,7 @@ a loss is a scalar, the mean over all of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -100,3 +100,14 @@ def gradient_penalty(logits: Tensor, images: Tensor) -> Tensor:
     """
     (gradient,) = torch.autograd.grad(logits.sum(), images, create_graph=True)
     return gradient.float().square().flatten(1).sum(1).mean() / 2
+
+
+def feature_distance(maps: Sequence[Tensor], wanted: Sequence[Tensor], weight: Tensor | float = 1.0) -> Tensor:
+    """Sum over feature maps, each (B, C, H, W), of the L1 distance relative to the mean of the wanted one.
+
+    A perceptual loss (Johnson et al. 2016, arXiv:1603.08155, eq. 2) with all maps on one scale. `weight` broadcasts
+    against a map.
+    """
+    pairs = zip(maps, wanted, strict=True)
+    apart = [((a.float() - b.float()).abs() * weight).mean() / b.float().abs().mean() for a, b in pairs]
+    return torch.stack(apart).sum()

@@ -13,8 +13,10 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
+from torch.utils.weak import WeakTensorKeyDictionary
 
 Pictures = Tensor | Iterable[Image.Image]  # uint8 (N, 3, H, W), or PIL pictures of any mode
+_known_features = WeakTensorKeyDictionary()  # the judge's, of pictures kept apart
 
 # ---------------------------------------------------------------------------------------------------------------------
 # The judge
@@ -54,6 +56,12 @@ class Judge:
         if not features:
             raise ValueError("no pictures to score: expected at least one")
         return torch.cat(features)
+
+    def of_real(self, pictures: Tensor) -> Tensor:
+        """The same of real pictures, a tensor that stays: computed once for as long as it is there."""
+        if pictures not in _known_features:
+            _known_features[pictures] = self(pictures)
+        return _known_features[pictures]
 
     @torch.inference_mode()
     def share(self, features: Tensor, label: int) -> float:
@@ -321,3 +329,36 @@ def score_images(
 
 def _mean(levels: dict[int, float]) -> float:
     return sum(levels.values()) / len(levels)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Copies
+
+COPIES_PROTOCOL = (
+    "Nearest training picture: root mean square distance over pixels at 32 px, in [0, 1], mirrored pictures included; "
+    '"of real" is the same for real pictures kept apart, which are no copies.'
+)
+
+
+def copies(fake: Tensor, kept_apart: Tensor, training: Tensor, size: int = 32) -> tuple[dict[str, float], Tensor]:
+    """How near pictures come to training pictures, all uint8 (N, 3, H, W), as COPIES_PROTOCOL says.
+
+    Gives the scores, and the numbers of the generated pictures, nearest first.
+    """
+
+    def small(pictures: Tensor) -> Tensor:
+        return F.adaptive_avg_pool2d(pictures.float() / 255, size).flatten(1)
+
+    known = torch.cat([small(training), small(training.flip(3))])
+
+    def distances(pictures: Tensor) -> Tensor:  # (N,)
+        return torch.cat([torch.cdist(x, known).amin(1) for x in small(pictures).split(256)]) / known.shape[1] ** 0.5
+
+    made, real = distances(fake), distances(kept_apart)
+    scores = {
+        "nearest_training_min": float(made.min()),
+        "nearest_training_median": float(made.median()),
+        "nearest_training_min_of_real": float(real.min()),
+        "nearest_training_median_of_real": float(real.median()),
+    }
+    return scores, made.argsort()

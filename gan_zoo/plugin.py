@@ -404,7 +404,7 @@ class Plugin(ABC):
     presets: ClassVar[tuple[Preset, ...]] = ()
     formats: ClassVar[Mapping[str, str]] = {}  # of weights that other programs trained: {name: which files it takes}
     Settings: ClassVar[type]
-    score: ClassVar[str] = "kid_x1000"  # the key of `evaluate` that chooses the best weights; lower is better
+    score: ClassVar[Mapping[str, float]] = {"kid_x1000": 1.0}  # of `evaluate`, weighted: the least sum is the best
     pipeline_tag: ClassVar[str] = "unconditional-image-generation"  # as the Hub sorts models
     example: ClassVar[str] = ""  # flags that the first task needs, for the card: "--image photo.jpg"
     columns: ClassVar[int | None] = None  # of the progress grid, where its rows mean something
@@ -454,8 +454,17 @@ class Plugin(ABC):
         """The generators as the pipeline that is saved, loaded and used."""
 
     def evaluate(self, pipeline: DiffusionPipeline, data: Data, count: int) -> Evaluation:
-        """Scores of `count` pictures against data kept apart; `self.score` among them. None by default."""
+        """Scores of `count` pictures against data kept apart; those of `self.score` among them. None by default."""
         return Evaluation({}, "")
+
+    def worth(self, scores: Mapping[str, float]) -> float:
+        """The weighted sum of `scores` that chooses the best weights: less is better; infinity without scores.
+
+        A weight below 0 is of a score that is better the higher it is. Raises ValueError for one that is missing.
+        """
+        if missing := [name for name in self.score if name not in scores] if scores else []:
+            raise ValueError(f"weights are chosen by {missing[0]!r}, but `evaluate` gave {', '.join(scores)}")
+        return sum(weight * scores[name] for name, weight in self.score.items()) if scores else math.inf
 
     def check_evaluation(self) -> None:  # noqa: B027
         """Raises ImportError if `evaluate` lacks a package: asked before a run, not after it."""

@@ -702,10 +702,7 @@ class Trainer:
             evaluation = self.plugin.evaluate(
                 self.plugin.pipeline(self._average()), self.validation, self.config.evaluate_count
             )
-            if evaluation.scores and self.plugin.score not in evaluation.scores:
-                given = ", ".join(evaluation.scores)
-                raise ValueError(f"weights are chosen by {self.plugin.score!r}, but `evaluate` gave {given}")
-            value = evaluation.scores.get(self.plugin.score, math.inf)
+            value = self.plugin.worth(evaluation.scores)
             self._append({"step": progress.updates, "images": progress.images, "scores": evaluation.scores})
             self.accelerator.log({f"score/{n}": v for n, v in evaluation.scores.items()}, step=progress.updates)
             tqdm.write(f"step {progress.updates}: " + ", ".join(f"{n} {v:.4g}" for n, v in evaluation.scores.items()))
@@ -785,6 +782,7 @@ class Trainer:
             preset=preset.name,
             card=hub.model_card(card),
             images=dict(zip(names, pictures.values(), strict=True)),
+            settings=_published(facts["settings"]),
         )
 
     def _hardware(self) -> str:
@@ -796,6 +794,7 @@ class Trainer:
     def _save_checkpoint(self, name: str) -> None:
         if (self.run_folder / "checkpoints" / name).exists():
             return
+        checkpoints.check_readable(self.state, "step.state")
         if self.accelerator.is_main_process:
             checkpoints.begin(self.run_folder, name)
         self.accelerator.wait_for_everyone()
@@ -858,7 +857,7 @@ class Trainer:
         if common["processes"] != self.processes:
             print(f"resumed on {self.processes} processes instead of {common['processes']}: close to, but not the same")
             return
-        own = checkpoints.read(path / f"rank{self.rank}.pt")
+        own = checkpoints.read(path / f"rank{self.rank}.pt", self.device)
         self.state.update(own["state"])
         torch.set_rng_state(own["random"])
         if "random_cuda" in own and self.device.type == "cuda":

@@ -7,10 +7,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from gan_zoo import metrics
 from gan_zoo.plugins.anime.drawn import draw_character
 from gan_zoo.plugins.anime.networks import AnimeGenerator, ResidualDiscriminator, doubled_conv
 from gan_zoo.plugins.anime.pipeline import AnimePipeline
-from gan_zoo.plugins.anime.plugin import Anime, Faces, Settings, nearest_training_pictures
+from gan_zoo.plugins.anime.plugin import Anime, Settings
 
 TINY = {"resolution": 32, "latent_dim": 16, "channels": (32, 16, 16, 8)}
 
@@ -133,16 +134,8 @@ def test_evaluation_scores_pictures_kept_apart_and_shows_generated_ones_only(pip
 
 def test_a_copied_training_picture_is_noticed():
     pictures = torch.randint(0, 256, (40, 3, 32, 32), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
-    faces = Faces(pictures[:10], pictures[10:], seed=0, flip=False)
-    honest = nearest_training_pictures(pictures[:5], faces).scores
-    copied = nearest_training_pictures(torch.cat([pictures[:4], pictures[20:21].flip(3)]), faces).scores
+    apart, training = pictures[:10], pictures[10:]
+    honest, _ = metrics.copies(pictures[:5], apart, training)
+    copied, nearest = metrics.copies(torch.cat([pictures[:4], pictures[20:21].flip(3)]), apart, training)
+    assert nearest[0] == 4
     assert copied["nearest_training_min"] < 0.01 < 0.5 * honest["nearest_training_min"]
-
-
-def test_flips_and_rows_follow_the_sample_numbers_alone():
-    pictures = torch.arange(10, dtype=torch.uint8).view(10, 1, 1, 1).expand(10, 3, 4, 4)
-    faces = Faces(pictures, pictures, seed=1, flip=True)
-    whole = faces.batch(range(12))["image"]
-    parts = [faces.batch(range(5))["image"], faces.batch(range(5, 12))["image"]]
-    torch.testing.assert_close(torch.cat(parts), whole)
-    assert len(whole[:10, 0, 0, 0].unique()) == 10  # an epoch shows each picture once

@@ -81,7 +81,11 @@ def test_names_and_parameters_are_as_promised(client: Client) -> None:
             promise[name] = {"parameters": defaults, "returns": [r["component"] for r in info["returns"]]}
     if os.environ.get("GAN_ZOO_UPDATE_SNAPSHOT"):
         SNAPSHOT.write_text(json.dumps(promise, indent=2) + "\n", encoding="utf-8")
-    assert promise == json.loads(SNAPSHOT.read_text(encoding="utf-8"))
+    promised = json.loads(SNAPSHOT.read_text(encoding="utf-8"))
+    fresh = [slug for slug, plugin in PLUGINS.items() if not plugin.presets]  # begun, and promised to nobody yet
+    for name in promise.keys() - promised.keys():
+        assert name[1:].split("_")[0] in fresh or any(name.startswith(f"/{slug}_") for slug in fresh), name
+    assert {name: promise.get(name) for name in promised} == promised
 
 
 @pytest.mark.parametrize("case", TASKS, ids=endpoint)

@@ -275,3 +275,34 @@ def test_flip_mirrors_the_chosen_ones():
 def test_import_leaves_datasets_for_later():
     code = "import sys, gan_zoo.data, gan_zoo.metrics; sys.exit('datasets' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_pictures_are_mirrored_and_cropped_by_their_numbers_alone() -> None:
+    pictures = torch.arange(10, dtype=torch.uint8).view(10, 1, 1, 1).expand(10, 3, 8, 8)
+    here = data.Pictures(pictures, seed=1, training=True, crop=4)
+    whole = here.some(range(12))
+    assert whole.shape == (12, 3, 4, 4)
+    assert torch.equal(torch.cat([here.some(range(5)), here.some(range(5, 12))]), whole)
+    assert len(whole[:10, 0, 0, 0].unique()) == 10  # an epoch shows each picture once
+    apart = data.Pictures(pictures, seed=1, training=False, crop=4)
+    assert torch.equal(apart.some(range(8, 12))[:, 0, 0, 0], data.to_float(torch.tensor([8, 9, 0, 1])))
+
+
+def test_domains_of_unequal_size_are_not_paired() -> None:
+    heaps = [torch.arange(n, dtype=torch.uint8).view(n, 1, 1, 1).expand(n, 3, 4, 4) for n in (6, 4)]
+    sets = {name: data.Pictures(heap, 0, True, stream=i) for i, (name, heap) in enumerate(zip("ab", heaps))}
+    both = data.Domains(sets)
+    assert len(both) == 6
+    batch = both.batch(range(12))
+    rows = {name: ((tensor[:, 0, 0, 0] + 1) * 127.5).round().int() for name, tensor in batch.items()}
+    assert sorted(rows["a"].tolist()) == sorted([*range(6)] * 2)
+    assert sorted(rows["b"].tolist()) == sorted([*range(4)] * 3)
+    assert rows["a"][:4].tolist() != rows["b"][:4].tolist()
+
+
+def test_uniform_numbers_are_even_and_independent_between_streams() -> None:
+    numbers = torch.arange(4000)
+    first, second = (data.sample_uniform(numbers, 0, stream) for stream in (0, 1))
+    assert float(first.min()) >= 0 and float(first.max()) < 1
+    assert torch.histc(first.float(), 10, 0, 1).min() > 330
+    assert abs(float(torch.corrcoef(torch.stack([first, second]))[0, 1])) < 0.05

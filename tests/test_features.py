@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from gan_zoo.augment import diff_augment
+from gan_zoo.augment import diff_augment, diff_augment_together
 from gan_zoo.features import FeaturePyramid, FoldedConv
 
 
@@ -101,3 +101,16 @@ def test_gradients_pass_through_augmentation():
 def test_an_unknown_policy_is_named():
     with pytest.raises(ValueError, match="augment 'blur': expected some of color, translation, cutout"):
         diff_augment(IMAGES, "color,blur", draws(0))
+
+
+def test_a_pair_stays_a_pair_when_augmented_together():
+    """Moved, cut and coloured alike: what differs between two pictures is their own."""
+    pictures = torch.rand(6, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    generator = torch.Generator().manual_seed(1)
+
+    def rand(*shape):
+        return torch.rand(6, *shape, generator=generator)
+
+    first, second = diff_augment_together((pictures, pictures.clone()), "color,translation,cutout", rand)
+    assert torch.equal(first, second)
+    assert not torch.equal(first, pictures)

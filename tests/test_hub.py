@@ -21,6 +21,7 @@ from loopback_hub import LoopbackHub
 from PIL import Image
 from safetensors.torch import load_file, save_file
 from tiny_pipeline import OtherPipeline, TinyEvaluator, TinyPipeline, tiny
+from toy import Toy, ToySettings
 
 from gan_zoo import hub
 from gan_zoo.hub import WeightsError
@@ -520,3 +521,14 @@ def test_the_root_is_beside_the_package_or_in_the_user_data(monkeypatch, tmp_pat
     monkeypatch.setattr(hub, "__file__", str(tmp_path / "site-packages" / "gan_zoo" / "hub.py"))
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     assert hub.weights_root() == tmp_path / "data" / "gan_zoo" / "weights"
+
+
+def test_a_preset_knows_the_settings_it_was_trained_with(tmp_path: Path) -> None:
+    toy = Toy(ToySettings(loss="hinge", width=8))
+    facts = {"loss": "hinge", "width": 8, "of_yesterday": 1}
+    pipeline = toy.pipeline(toy.networks())
+    folder = hub.save(pipeline, tmp_path / "weights", plugin="toy", preset="squares", card="", settings=facts)
+    trained = hub.as_trained(Toy(), str(folder))
+    assert trained.settings == ToySettings(loss="hinge", width=8)
+    hub.save(pipeline, folder, plugin="toy", preset="squares", card="", settings={"width": "wide", "loss": "x"})
+    assert hub.as_trained(Toy(), str(folder)).settings.loss == "x"  # as told: the plugin itself says what it refuses

@@ -476,7 +476,7 @@ def test_checkpoints_of_another_plugin_are_refused(tmp_path):
 
 def test_a_score_that_evaluate_does_not_give_is_an_error(tmp_path):
     class Misnamed(Toy):
-        score = "kid_x1000"
+        score = {"kid_x1000": 1.0}
 
     with pytest.raises(ValueError, match="weights are chosen by 'kid_x1000', but `evaluate` gave distance"):
         Misnamed().train(out=tmp_path / "run", **(SHORT | {"steps": 2, "evaluate_count": 4}))

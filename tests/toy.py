@@ -96,7 +96,7 @@ class Toy(Plugin):
     presets: ClassVar[tuple[Preset, ...]] = (Preset("squares", TITLE, "open", TITLE, licence_id="cc0-1.0"),)
     Settings: ClassVar[type] = ToySettings
     settings: ToySettings
-    score: ClassVar[str] = "distance"
+    score: ClassVar[dict[str, float]] = {"distance": 1.0}
 
     def train(self, **options: Any) -> Path:
         return trainer.train(self, **options)

@@ -73,7 +73,7 @@ class Template(Plugin):
     summary = Text("Coloured discs, drawn by a small GAN.", "Discos de colores, dibujados por una GAN pequeña.")
     paper = "https://arxiv.org/abs/1406.2661"
     Settings = Settings
-    score = "swd_x1000"
+    score = {"swd_x1000": 1.0}
 
     # Presets name trained weights. A finished run becomes one when its folder RUN/weights is copied to
     # weights/template/NAME, or pushed to the Hub (repo_id=..., revision=...):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple
 
@@ -99,6 +100,7 @@ class Settings:
     conditional: bool = False  # characters to order: the built-in data's attributes are given beside the noise
     reading: float = 1.0  # weight of the attributes read off the pictures, for both sides; conditional only
     likeness: float = 50.0  # weight of the distance from the picture that has the same attributes and details; as above
+    perceptual: float = 0.0  # weight of the same distance in the frozen network's features
     judged_by: int = 6000  # characters on which the judge of attributes learns
 
     def __post_init__(self) -> None:
@@ -124,24 +126,12 @@ class Settings:
         losses.adversarial(self.loss)
 
 
-class Faces:
-    """Square pictures held in memory as uint8, flipped at random; samples are numbered over seeded epochs."""
+class Faces(data.Pictures):
+    """Square faces, and those of the training split, among which copies are looked for."""
 
-    def __init__(self, pictures: Tensor, training: Tensor, seed: int, flip: bool):
-        self.pictures = pictures  # (N, 3, H, W) uint8: this split
-        self.training = training  # the training split, against which copies are looked for
-        self.seed, self.flip = seed, flip
-        self.features: Tensor | None = None  # the judge's, of `pictures`: computed once a run
-
-    def __len__(self) -> int:
-        return len(self.pictures)
-
-    def batch(self, samples: range) -> Batch:
-        numbers = torch.arange(samples.start, samples.stop)
-        pictures = self.pictures[data.sample_rows(numbers, len(self), self.seed)]
-        if self.flip:
-            pictures = data.flip(pictures, data.sample_flips(numbers, self.seed))
-        return {"image": to_float(pictures)}
+    def __init__(self, pictures: Tensor, training_pictures: Tensor, seed: int, training: bool):
+        super().__init__(pictures, seed, training)
+        self.training_pictures = training_pictures
 
 
 class Characters:
@@ -150,7 +140,6 @@ class Characters:
     def __init__(self, split: str, size: int, drawn: int, seed: int):
         self.seeds = torch.tensor([row for row in range(drawn) if (row % 10 == 9) == (split == "validation")])
         self.size, self.seed = size, seed
-        self.features: Tensor | None = None  # the judge's, of `all()`: computed once a run
 
     def __len__(self) -> int:
         return len(self.seeds)
@@ -162,45 +151,10 @@ class Characters:
         details = torch.tensor([list(attributes.draw_details(seed).values()) for seed in seeds])
         return {"image": to_float(pictures), "labels": labels, "details": details}
 
+    @cached_property
     def all(self) -> tuple[Tensor, Tensor]:
         """Every picture, uint8 (N, 3, H, W), and its labels (N, 6)."""
         return draw_labelled(self.seeds.tolist(), self.size)
-
-
-class Copies(NamedTuple):
-    """How near generated pictures come to training pictures, and the nearest of the generated ones."""
-
-    pictures: Image.Image
-    scores: dict[str, float]
-    protocol: str = (
-        "Nearest training picture: root mean square distance over pixels at 32 px, in [0, 1], mirrored pictures "
-        'included; "of real" is the same for real pictures kept apart, which are no copies.'
-    )
-
-
-def nearest_training_pictures(fake: Tensor, faces: Faces, size: int = 32) -> Copies:
-    """Searches generated pictures, uint8 (N, 3, H, W), for copies of training pictures, as `Copies.protocol` says."""
-
-    def small(pictures: Tensor) -> Tensor:
-        return F.adaptive_avg_pool2d(pictures.float() / 255, size).flatten(1)
-
-    training = torch.cat([small(faces.training), small(faces.training.flip(3))])
-
-    def distances(pictures: Tensor) -> Tensor:  # (N,)
-        return (
-            torch.cat([torch.cdist(x, training).amin(1) for x in small(pictures).split(256)]) / training.shape[1] ** 0.5
-        )
-
-    made, kept_apart = distances(fake), distances(faces.pictures)
-    return Copies(
-        _grid(fake[made.argsort()[:16]]),
-        {
-            "nearest_training_min": float(made.min()),
-            "nearest_training_median": float(made.median()),
-            "nearest_training_min_of_real": float(kept_apart.min()),
-            "nearest_training_median_of_real": float(kept_apart.median()),
-        },
-    )
 
 
 def _pictures(pipeline: AnimePipeline, codes: Tensor, y: Tensor | None, truncation: float) -> list[Image.Image]:
@@ -305,7 +259,7 @@ class Anime(Plugin):
         if s.conditional:
             raise ValueError(f"conditional: only the built-in data has attributes, got the data {source!r}")
         pictures = {name: data.read_pictures(source, name, s.resolution) for name in {split, "train"}}
-        return Faces(pictures[split], pictures["train"], seed, flip=split == "train")
+        return Faces(pictures[split], pictures["train"], seed, split == "train")
 
     def _wishes(self, batch: Batch) -> Tensor | None:
         """y (B, attributes.SIZE) of a batch; a real and a fake picture of one row have the same."""
@@ -360,6 +314,8 @@ class Anime(Plugin):
         terms = {"adversarial": adversarial.generator(fake_logits, real_logits)} | self._reading(read, batch)
         if s.conditional and s.likeness > 0:  # pix2pix (Isola et al. 2017, eq. 4), from attributes instead of a sketch
             terms["likeness"] = s.likeness * F.l1_loss(fakes["fake"][0], batch["image"])
+        if s.conditional and s.perceptual > 0:
+            terms["perceptual"] = s.perceptual * losses.feature_distance(fakes["fake"][1], fakes["real"][1])
         return Losses(terms)
 
     def sample(self, nets: Networks, fixed: Fixed) -> Tensor:
@@ -378,20 +334,18 @@ class Anime(Plugin):
         """
         assert isinstance(data, (Faces, Characters))
         fake, judge = images.to_uint8(pipeline(range(count))), metrics.Judge()
-        real, labels = (data.pictures, None) if isinstance(data, Faces) else data.all()
-        fake_features = judge(fake)
-        if data.features is None:
-            data.features = judge(real)
-        scores = metrics.score_images(fake, real, fake_features, data.features)
-        _, strangeness = metrics.nearest_neighbours(fake_features, data.features)
+        real, labels = (data.pictures, None) if isinstance(data, Faces) else data.all
+        fake_features, real_features = judge(fake), judge.of_real(real)
+        scores = metrics.score_images(fake, real, fake_features, real_features)
+        _, strangeness = metrics.nearest_neighbours(fake_features, real_features)
         strangest = strangeness[:, 0].argsort(descending=True)[:16]
         pictures = {"Failures: the 16 farthest from any real picture, by the judge's features.": _grid(fake[strangest])}
         protocol = f"{metrics.PROTOCOL} Seeds from 0, truncation 1, against pictures kept apart."
         if isinstance(data, Faces):
-            copies = nearest_training_pictures(fake, data)
-            scores |= copies.scores
-            protocol += f" {copies.protocol}"
-            pictures["The 16 that come nearest to a training picture."] = copies.pictures
+            nearness, nearest = metrics.copies(fake, data.pictures, data.training_pictures)
+            scores |= nearness
+            protocol += f" {metrics.COPIES_PROTOCOL}"
+            pictures["The 16 that come nearest to a training picture."] = _grid(fake[nearest[:16]])
         if labels is not None and pipeline.conditional:
             asked = torch.stack([attributes.labels(attributes.draw(seed)) for seed in range(count)])
             scores |= readback.scores(fake, asked, real, labels, self.settings.judged_by)

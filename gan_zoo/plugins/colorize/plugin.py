@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
@@ -88,8 +89,6 @@ class Drawings:
     def __init__(self, pictures: Tensor | None, rows: range | list[int], size: int, seed: int, training: bool):
         self.pictures = pictures  # (N, 3, size, size) uint8; None: built-in characters, whose numbers are `rows`
         self.rows, self.size, self.seed, self.training = rows, size, seed, training
-        self.real = torch.empty(0)  # the pictures that `evaluate` compares with, and the judge's features of them
-        self.features: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -99,6 +98,14 @@ class Drawings:
         if self.pictures is not None:
             return self.pictures[row].float() / 255, None
         return draw_character(self.rows[row], self.size)
+
+    @cached_property
+    def all(self) -> Tensor:
+        """Every picture, uint8 (N, 3, H, W)."""
+        if self.pictures is not None:
+            return self.pictures
+        drawn = (self.picture(row)[0] for row in range(len(self)))
+        return torch.stack([(picture * 255).round().to(torch.uint8) for picture in drawn])
 
     def batch(self, samples: range) -> Batch:
         numbers = torch.arange(samples.start, samples.stop)
@@ -269,9 +276,7 @@ class Colorize(Plugin):
             "l1": s.l1 * apart.mean(),
         }
         if s.model == "guided":
-            maps = zip(fakes["fake"][2], fakes["real"][2])
-            apart = [((a.float() - b.float()).abs() * own).mean() / b.float().abs().mean() for a, b in maps]
-            terms["feature"] = s.feature * torch.stack(apart).sum()
+            terms["feature"] = s.feature * losses.feature_distance(fakes["fake"][2], fakes["real"][2], own)
         return Losses(terms)
 
     def sample(self, nets: Networks, fixed: Fixed) -> Tensor:
@@ -298,18 +303,16 @@ class Colorize(Plugin):
         """KID of drawings painted without hints, and how well hints are obeyed, on pictures kept apart."""
         assert isinstance(data, Drawings)
         count, judge = min(count, len(data)), metrics.Judge()
-        if data.features is None:
-            data.real = torch.stack([(data.picture(row)[0] * 255).round().to(torch.uint8) for row in range(count)])
-            data.features = judge(data.real)
+        real = data.all[:count]
         painted, distances = [], []
         for row in range(count):
-            picture = data.real[row].float() / 255
+            picture = real[row].float() / 255
             lines = clean(line_art(picture))
             painted.append(images.to_uint8(pipeline(lines)))
             hints = take_hints(picture, lines, 8, np.random.default_rng([row]))
             distances += disobedience(images.to_uint8(pipeline(lines, hints))[0].float() / 255, picture, hints)
         fake = torch.cat(painted)
-        scores = metrics.score_images(fake, data.real, judge(fake), data.features)
+        scores = metrics.score_images(fake, real, judge(fake), judge.of_real(data.all)[:count])
         scores["hints_ciede2000"] = sum(distances) / max(1, len(distances))
         return Evaluation(scores, f"{metrics.PROTOCOL} {PROTOCOL}")
 

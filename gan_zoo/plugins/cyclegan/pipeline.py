@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import NamedTuple, cast
 
 import torch
-import torch.nn.functional as F
 from diffusers import DiffusionPipeline
 from torch import Tensor
 
@@ -77,15 +76,8 @@ class CycleGANPipeline(DiffusionPipeline):
         network = self.back if back else self.forth
         if network is None:
             raise ValueError(f"direction: these weights do not translate {self.ways[back].name}")
-        height, width = picture.shape[2:]
-        scale = size / min(height, width) if size else 1.0
-        if scale >= 1:
-            return self._tiled(network, picture).clamp(-1, 1)
-        small = F.interpolate(
-            picture, (max(8, round(height * scale)), max(8, round(width * scale))), mode="bicubic", antialias=True
-        ).clamp(-1, 1)
-        change = self._tiled(network, small) - small
-        return (picture + F.interpolate(change, (height, width), mode="bicubic")).clamp(-1, 1)
+        side = size or min(picture.shape[2:])
+        return images.apply_at_side(picture, lambda pictures: self._tiled(network, pictures), side)
 
     def _tiled(self, network: TranslationGenerator | ImportedGenerator, pictures: Tensor) -> Tensor:
         def run(windows: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from gan_zoo import data as zoo_data
 from gan_zoo import hub, images, losses, metrics, trainer
-from gan_zoo.augment import diff_augment, policies
+from gan_zoo.augment import diff_augment_together, policies
 from gan_zoo.features import FeaturePyramid
 from gan_zoo.plugin import (
     Arg,
@@ -81,8 +81,6 @@ class Settings:
             raise ValueError(f"domains and classes: expected two or none, got {self.domains} and {self.classes}")
         if self.discriminator == "projected" and self.pool:
             raise ValueError("pool: only the patch discriminator looks at old fakes, got projected")
-        if "color" in self.augment:
-            raise ValueError("augment: expected translation and cutout, which change two pictures alike, got color")
         if self.lazy < 1 or self.drawn < 10 or self.judged_at < 64:
             raise ValueError(f"expected lazy >= 1, drawn >= 10, judged_at >= 64, got {self}")
         policies(self.augment)
@@ -180,7 +178,7 @@ class CycleGAN(Plugin):
     }
     Settings: ClassVar[type] = Settings
     settings: Settings
-    score: ClassVar[str] = "score"
+    score: ClassVar[dict[str, float]] = {"score": 1.0}
     pipeline_tag: ClassVar[str] = "image-to-image"
     example: ClassVar[str] = "--image photo.jpg"
     columns: ClassVar[int] = 8
@@ -228,9 +226,9 @@ class CycleGAN(Plugin):
         s, fakes = self.settings, {}
         for net, x, y in (("forth", "a", "b"), ("back", "b", "a")):
             fake = nets[net](batch[x])
-            both = diff_augment(torch.cat([batch[x], fake], dim=1), s.augment, step.rand)
-            fakes |= {f"fake_{y}": fake, f"seen_{x}": self._look(nets, both[:, :3], real=True)}
-            fakes[f"seen_fake_{y}"] = self._look(nets, both[:, 3:])
+            seen_x, seen_fake = diff_augment_together((batch[x], fake), s.augment, step.rand)
+            fakes |= {f"fake_{y}": fake, f"seen_{x}": self._look(nets, seen_x, real=True)}
+            fakes[f"seen_fake_{y}"] = self._look(nets, seen_fake)
         return fakes
 
     def _look(self, nets: Networks, pictures: Tensor, real: bool = False) -> tuple[Any, ...]:
@@ -285,19 +283,17 @@ class CycleGAN(Plugin):
         judge, scores = metrics.Judge(), {}
         real = dict(zip("ab", (pictures[:count] for pictures in data.domains.values())))
         names = dict(zip("ab", data.domains))
-        for x, pictures in real.items():
-            if x not in data.features or len(data.features[x]) != len(pictures):
-                data.features[x] = judge(pictures)
+        known = dict(zip("ab", (judge.of_real(pictures)[:count] for pictures in data.domains.values())))
         classes = dict(zip("ab", self.settings.classes))
         ssim, kids = [], []
         for x, y, back in (("a", "b", False), ("b", "a", True)):
             way = f"{names[x]}2{names[y]}"
             fake = images.to_uint8(pipeline(zoo_data.to_float(real[x]), back))
             features = judge(fake)
-            kids.append(1000 * metrics.kid(features, data.features[y]))
+            kids.append(1000 * metrics.kid(features, known[y]))
             ssim.append(float(metrics.ssim(fake / 255, real[x] / 255).mean()))
             scores[f"kid_x1000_{way}"], scores[f"ssim_{way}"] = kids[-1], ssim[-1]
-            scores[f"kid_x1000_{way}_untouched"] = 1000 * metrics.kid(data.features[x], data.features[y])
+            scores[f"kid_x1000_{way}_untouched"] = 1000 * metrics.kid(known[x], known[y])
             again = pipeline(zoo_data.to_float(through_jpeg(fake)), not back)
             scores[f"cycle_l1_{way}"] = float((images.to_uint8(again) / 255 - real[x] / 255).abs().mean())
             if classes:

@@ -78,4 +78,4 @@ def _examples() -> list[Path]:
         path = folder / f"{season}-{number}.png"
         draw_landscape(number, season, 384).save(path)
         made.append(path)
-    return made
+    return [Path(__file__).with_name("horse.jpg"), *made]

@@ -4,48 +4,30 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-import numpy as np
-import torch
 from torch import Tensor
 
 from gan_zoo import data
-from gan_zoo.plugin import Batch
 from gan_zoo.plugins.cyclegan.drawn import SEASONS, draw_season
 
 
-class Unpaired:
-    """Two domains in memory as uint8 (N, 3, side, side), of any two sizes; a sample is one picture of each.
+class Unpaired(data.Domains):
+    """Pictures uint8 (N, 3, side, side) of two domains, and perhaps neutral ones, under the names "a", "b", "neutral".
 
-    In training, crops of `crop` pixels, mirrored at random: all settled by the sample's number. Kept apart, whole.
+    In training, mirrored crops of `crop` pixels; kept apart, whole.
     """
 
     def __init__(self, domains: dict[str, Tensor], neutral: Tensor | None, crop: int, seed: int, training: bool):
         self.domains, self.neutral = domains, neutral
-        self.crop, self.seed, self.training = crop, seed, training
-        self.features: dict[str, Tensor] = {}  # the judge's, of each domain: computed once a run
+        heaps = dict(zip("ab", domains.values())) | ({} if neutral is None else {"neutral": neutral})
+        super().__init__(
+            {
+                name: data.Pictures(heap, seed, training, crop=crop, stream=stream)
+                for stream, (name, heap) in enumerate(heaps.items())
+            }
+        )
 
     def __len__(self) -> int:
         return max(map(len, self.domains.values()))
-
-    def batch(self, samples: range) -> Batch:
-        """{"a", "b" and perhaps "neutral": (B, 3, H, W) in [-1, 1]}."""
-        numbers = torch.arange(samples.start, samples.stop)
-        heaps = dict(zip("ab", self.domains.values()))
-        if self.neutral is not None:
-            heaps["neutral"] = self.neutral
-        return {name: self._some(heap, numbers, stream) for stream, (name, heap) in enumerate(heaps.items())}
-
-    def _some(self, heap: Tensor, numbers: Tensor, stream: int) -> Tensor:
-        if not self.training:
-            return data.to_float(heap[numbers % len(heap)])
-        pictures = heap[data.sample_rows(numbers, len(heap), self.seed, stream)]
-        pictures = data.flip(pictures, data.sample_flips(numbers, self.seed, stream))
-        spare = heap.shape[-1] - self.crop + 1
-        cut = []
-        for picture, number in zip(pictures, numbers.tolist()):
-            y, x = np.random.default_rng([self.seed, stream, number]).integers(0, spare, 2)
-            cut.append(picture[:, y : y + self.crop, x : x + self.crop])
-        return data.to_float(torch.stack(cut))
 
 
 @lru_cache(maxsize=4)

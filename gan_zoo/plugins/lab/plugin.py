@@ -163,7 +163,7 @@ class Lab(Plugin):
     )
     Settings: ClassVar[type] = Settings
     settings: Settings
-    score: ClassVar[str] = "js"
+    score: ClassVar[dict[str, float]] = {"js": 1.0}
 
     # -- train -------------------------------------------------------------------------------------------------------
 

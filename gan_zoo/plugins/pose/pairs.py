@@ -57,7 +57,6 @@ class Pairs:
         self.rows = np.flatnonzero(counts[self.group] > 1)
         if len(self.rows) == 0:
             raise DataError("nobody has two pictures: expected pairs of one person")
-        self.features: Tensor | None = None  # the judge's, of the targets it compares with
 
     def __len__(self) -> int:
         return len(self.rows)

@@ -64,6 +64,7 @@ class Settings:
 
     model: str = "warped"  # or "pg2", the plain configuration
     height: int = 256  # of the pictures, which are half as wide
+    finder_widths: tuple[int, ...] = (48, 96, 128, 192)  # of the joint finder, at 1/4 ... 1/32
     widths: tuple[int, ...] = (64, 128, 192)  # of G1, at 1/4, 1/8, 1/16
     refining_widths: tuple[int, ...] = (48, 96)  # of G2, at 1/4, 1/8
     finder_lr: float = 6e-4
@@ -86,10 +87,11 @@ class Settings:
             raise ValueError(f"model: expected warped or pg2, got {self.model!r}")
         if self.height not in (128, 256, 512):
             raise ValueError(f"height: expected 128, 256 or 512, got {self.height}")
-        if len(self.widths) != 3 or len(self.refining_widths) != 2:
-            raise ValueError(f"expected 3 widths and 2 refining_widths, got {self.widths} and {self.refining_widths}")
-        if any(width % 16 for width in (*self.widths, *self.refining_widths)):
-            raise ValueError(f"widths: expected multiples of 16, got {self.widths} and {self.refining_widths}")
+        widths = {"finder_widths": 4, "widths": 3, "refining_widths": 2}
+        for name, count in widths.items():
+            value = getattr(self, name)
+            if len(value) != count or any(width < 16 or width % 16 for width in value):
+                raise ValueError(f"{name}: expected {count} multiples of 16, got {value}")
         if min(self.joints_share, self.coarse_share) <= 0 or self.joints_share + self.coarse_share >= 1:
             raise ValueError(
                 "joints_share and coarse_share: expected more than 0, less than 1 together, got "
@@ -121,7 +123,7 @@ PROTOCOL = (
     "the target's pose mask first, limbs 10/128 of the height wide and dilated by 5 pixels. KID (EfficientNet-Lite2) "
     'x1000. "of source" is the source, returned as it is. joint_error: mean distance of joints that the joint finder '
     "finds in the sources, in % of the height; joints_found: share of those annotated. "
-    "score: KID + 100 x (1 - mask-SSIM); it chooses the checkpoint."
+    "KID - 100 x mask-SSIM chooses the checkpoint."
 )
 Picture = Annotated[ImageFile, Arg(Text("Person", "Persona"))]
 SourcePose = Annotated[
@@ -156,7 +158,7 @@ class Pose(Plugin):
     )
     Settings: ClassVar[type] = Settings
     settings: Settings
-    score: ClassVar[str] = "score"
+    score: ClassVar[dict[str, float]] = {"kid_x1000": 1.0, "mask_ssim": -100.0}
     pipeline_tag: ClassVar[str] = "image-to-image"
     example: ClassVar[str] = "--image person.png --pose walking"
     columns: ClassVar[int] = 9
@@ -170,7 +172,7 @@ class Pose(Plugin):
     def networks(self) -> Networks:
         s, warped = self.settings, self.settings.model == "warped"
         generators: dict[str, Any] = {
-            "finder": JointFinder(),
+            "finder": JointFinder(s.finder_widths),
             "coarse": CoarseGenerator(s.widths, warped, s.height),
             "refining": RefiningGenerator(s.refining_widths, warped),
         }
@@ -243,9 +245,7 @@ class Pose(Plugin):
         weight = s.background + seen.body + s.head * head  # Ma et al. 2017, eq. 1: 1 + the pose mask
         terms = {"l1": s.l1 * ((fake - target).abs() * weight).mean()}
         if "maps" in fakes and s.perceptual > 0:
-            pairs = zip(fakes["maps"], fakes["real_maps"])
-            apart = [(a.float() - b.float()).abs().mean() / b.float().abs().mean() for a, b in pairs]
-            terms["perceptual"] = s.perceptual * torch.stack(apart).sum()
+            terms["perceptual"] = s.perceptual * losses.feature_distance(fakes["maps"], fakes["real_maps"])
         if step.stage == "refined" and s.adversarial > 0:
             adversarial, real = losses.adversarial(s.loss), None
             if adversarial.needs_real:
@@ -280,8 +280,7 @@ class Pose(Plugin):
         source, target = batch["source"], batch["target"]
         coarse, refined = pipeline(source, batch["target_pose"], batch["source_pose"])
         judge = metrics.Judge()
-        if data.features is None or len(data.features) != count:
-            data.features = judge(images.to_uint8(target))
+        features = judge(images.to_uint8(target))
         scores: dict[str, float] = {}
         masks = skeleton.limb_mask(batch["target_pose"], *target.shape[2:]).float()
         for name, pictures in (("", refined), ("_of_coarse", coarse), ("_of_source", source)):
@@ -289,9 +288,8 @@ class Pose(Plugin):
             scores[f"ssim{name}"] = float(metrics.ssim(unit, real).mean())
             scores[f"mask_ssim{name}"] = float(metrics.ssim(unit, real, masks).mean())
             if name != "_of_source":
-                scores[f"kid_x1000{name}"] = 1000 * metrics.kid(judge(images.to_uint8(pictures)), data.features)
+                scores[f"kid_x1000{name}"] = 1000 * metrics.kid(judge(images.to_uint8(pictures)), features)
         scores |= joint_errors(pipeline.find(source).numpy(), batch["source_pose"].numpy())
-        scores["score"] = scores["kid_x1000"] + 100 * (1 - scores["mask_ssim"])
         return Evaluation(scores, f"{PROTOCOL} {count} pairs.")
 
     def check_evaluation(self) -> None:
