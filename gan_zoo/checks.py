@@ -22,7 +22,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from gan_zoo import checkpoints, hub, registry
-from gan_zoo.plugin import Data, Film, Fixed, ImageFile, Networks, Plugin, Step, Task
+from gan_zoo.plugin import Data, Film, Fixed, ImageFile, Json, Networks, Plugin, Step, Task
 from gan_zoo.trainer import Duel
 
 BATCH = 4
@@ -159,7 +159,7 @@ def check_weights(bench: Bench) -> None:
 def check_tasks(bench: Bench) -> None:
     """Each task that can be called with its defaults and drawn pictures gives what it declares, twice the same."""
     for name, task in type(bench.plugin).tasks().items():
-        arguments = _arguments(task, bench.folder)
+        arguments = _arguments(bench, task)
         if arguments is None:
             continue
         first, second = (bench.plugin.infer(name, str(bench.weights), **arguments) for _ in range(2))
@@ -174,7 +174,7 @@ def check_tasks(bench: Bench) -> None:
 def check_counts(bench: Bench) -> None:
     """Where a task takes a count, picture i is the same however many are asked for."""
     for name, task in type(bench.plugin).tasks().items():
-        arguments = _arguments(task, bench.folder)
+        arguments = _arguments(bench, task)
         if arguments is None or "count" not in arguments or list(task.outputs.values()) != [list[Image.Image]]:
             continue
         few, many = (bench.plugin.infer(name, str(bench.weights), **{**arguments, "count": n}) for n in (2, 5))
@@ -271,18 +271,24 @@ def _parameters(nets: Networks) -> dict[str, Tensor]:
     return {f"{name}/{k}": p.detach().clone() for name, network in nets.items() for k, p in network.named_parameters()}
 
 
-def _arguments(task: Task, folder: Path) -> dict[str, Any] | None:
-    """Small arguments for a task: the least count, a drawn picture for each file; None if it needs a text."""
-    arguments: dict[str, Any] = {}
+def _arguments(bench: Bench, task: Task) -> dict[str, Any] | None:
+    """Small arguments for a task: the least count, its first example, else noise for each picture.
+
+    None if it needs a text and has no example.
+    """
+    examples = bench.plugin.examples(task.name)
+    arguments: dict[str, Any] = dict(examples[0]) if examples else {}
     for parameter in task.parameters:
+        if parameter.name in arguments:
+            continue
         if parameter.type is ImageFile:
-            path = folder / f"{parameter.name}.png"
+            path = bench.folder / f"{parameter.name}.png"
             noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
             Image.fromarray(noise).resize((96, 128)).save(path)
             arguments[parameter.name] = str(path)
         elif parameter.name in ("count", "frames"):
             arguments[parameter.name] = max(2, int(parameter.arg.minimum or 0))
-        elif parameter.required and parameter.type is str:
+        elif parameter.required and parameter.type in (str, Json):
             return None
         elif parameter.required:
             low = parameter.arg.minimum or 0

@@ -174,6 +174,7 @@ class Task:
 
     `outputs` maps each result's name to its type: Image.Image, list[Image.Image], Film, str or dict.
     A function that returns a NamedTuple has one output per field; any other has one, named "result".
+    `first_look`: the page shows what its defaults give before anyone asks, where it has defaults for all.
     """
 
     name: str
@@ -182,6 +183,7 @@ class Task:
     function: Callable[..., Any]
     parameters: tuple[Parameter, ...]
     outputs: Mapping[str, Any]
+    first_look: bool = True
 
     def check(self, arguments: Mapping[str, Any], bounds: Bounds = "cli") -> dict[str, Any]:
         """The arguments, complete and valid. Raises ValueError naming the argument and what was expected."""
@@ -200,15 +202,17 @@ class Task:
         return checked
 
 
-def task(title: Text, summary: Text, name: str | None = None) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def task(
+    title: Text, summary: Text, name: str | None = None, *, first_look: bool = True
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Marks a method `(self, pipeline, *, argument: Annotated[type, Arg(...)] = default) -> result` as a task.
 
     The task is called as the method is, unless `name` says otherwise (a task "generate" cannot be the method
-    `generate`, which is the training's).
+    `generate`, which is the training's). Without `first_look` the page computes nothing before it is asked.
     """
 
     def mark(function: Callable[..., Any]) -> Callable[..., Any]:
-        function.__task__ = (name or function.__name__, title, summary)  # pyright: ignore[reportFunctionMemberAccess]
+        function.__task__ = (name or function.__name__, title, summary, first_look)  # pyright: ignore[reportFunctionMemberAccess]
         return function
 
     return mark
@@ -229,7 +233,7 @@ def _sign(result: Any, slug: str, task: str, preset: str, arguments: dict[str, A
 
 
 def _read_task(function: Callable[..., Any]) -> Task:
-    name, title, summary = function.__task__  # pyright: ignore[reportFunctionMemberAccess]
+    name, title, summary, first_look = function.__task__  # pyright: ignore[reportFunctionMemberAccess]
     hints = typing.get_type_hints(function, include_extras=True)
     parameters = []
     for parameter in list(inspect.signature(function).parameters.values())[2:]:  # after self and pipeline
@@ -240,7 +244,7 @@ def _read_task(function: Callable[..., Any]) -> Task:
         parameters.append(Parameter(parameter.name, base, parameter.default, arg))
     result = hints["return"]
     outputs = typing.get_type_hints(result) if hasattr(result, "_fields") and result is not Film else {"result": result}
-    return Task(name, title, summary, function, tuple(parameters), outputs)
+    return Task(name, title, summary, function, tuple(parameters), outputs, first_look)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -322,8 +326,9 @@ class Stage:
     share: float = 1.0
     generators: tuple[str, ...] | None = None
     discriminators: tuple[str, ...] | None = None
-    lr_g: float | None = None  # this stage's learning rates, where they differ from the run's
+    lr_g: float | None = None  # this stage's learning rates and batch size, where they differ from the run's
     lr_d: float | None = None
+    batch_size: int | None = None
 
 
 class Data(Protocol):
@@ -523,6 +528,13 @@ class Plugin(ABC):
         methods = {n: f for base in reversed(cls.__mro__) for n, f in vars(base).items() if hasattr(f, "__task__")}
         tasks = [_read_task(function) for function in methods.values()]
         return {task.name: task for task in tasks}
+
+    def examples(self, task: str) -> list[dict[str, Any]]:
+        """Arguments with which a task shows something, pictures as paths: the page offers them, checks use the first.
+
+        None by default: then checks call it with noise for each picture, and only if it needs no text.
+        """
+        return []
 
     def infer(
         self, task: str | None = None, preset: str | None = None, *, bounds: Bounds = "cli", **arguments: Any

@@ -328,9 +328,6 @@ class Trainer:
         self.device = self.accelerator.device
         self.processes, self.rank = self.accelerator.num_processes, self.accelerator.process_index
         self.bf16 = config.precision == "bf16" or (config.precision == "auto" and bf16_is_fast(self.device))
-        self.micro = config.batch_size * self.processes
-        self.global_batch = self.micro * config.accumulate
-
         with torch.random.fork_rng():  # the networks' initial weights are the same in every process
             torch.manual_seed(config.seed)
             self.nets = plugin.networks()
@@ -409,6 +406,9 @@ class Trainer:
                 p.requires_grad_(name in learning)
             parallel[name] = self.accelerator.prepare_model(net) if name in learning and self._trainable[name] else net
         self.learning = learning
+        self.batch_size = config.batch_size if stage.batch_size is None else stage.batch_size
+        self.micro = self.batch_size * self.processes
+        self.global_batch = self.micro * config.accumulate
         self.rates = (
             config.lr_g if stage.lr_g is None else stage.lr_g,
             config.lr_d if stage.lr_d is None else stage.lr_d,
@@ -441,12 +441,12 @@ class Trainer:
         """The step's bookkeeping; each phase has its own random numbers, so that none depends on another's order."""
         seed = [self.config.seed, self.progress.stage, self.progress.index, draw, PHASES.index(phase)]
         generator = torch.Generator().manual_seed(int(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0]))
-        start = micro * self.micro + self.rank * self.config.batch_size
+        start = micro * self.micro + self.rank * self.batch_size
         return Step(
             index=self.progress.index,
             stage=self.stage.name,
             progress=self.position(),
-            rows=slice(start, start + self.config.batch_size),
+            rows=slice(start, start + self.batch_size),
             global_batch=self.global_batch,
             generator=generator,
             device=self.device,
@@ -456,8 +456,8 @@ class Trainer:
     def _samples(self, micro: int, draw: int) -> range:
         """Sample numbers of this process: a pure function of the step number."""
         first = self.progress.images + draw * self.global_batch
-        start = first + micro * self.micro + self.rank * self.config.batch_size
-        return range(start, start + self.config.batch_size)
+        start = first + micro * self.micro + self.rank * self.batch_size
+        return range(start, start + self.batch_size)
 
     def _to_device(self, batch: Batch) -> Batch:
         def move(x: Tensor) -> Tensor:

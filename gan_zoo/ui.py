@@ -36,6 +36,7 @@ os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 import gradio as gr
 import torch
 from gradio import processing_utils, utils
+from gradio.context import Context
 from gradio.data_classes import ImageData
 from PIL import Image
 from pydantic import ValidationError
@@ -332,6 +333,7 @@ PAPER = Text("Paper", "Artículo")
 TRAINED = Text("Trained model", "Modelo entrenado")
 RUN = Text("Generate", "Generar")
 DICE = Text("Random", "Al azar")
+EXAMPLES = Text("Examples", "Ejemplos")
 LICENCES = {"open": Text("open", "abierto"), "research": Text("research only", "solo investigación")}
 
 
@@ -344,7 +346,7 @@ class Page:
         self.words = words
         self.tasks = plugin.tasks()
         self.placed: list[str] = []
-        self.first_looks: list[tuple[Callable[[], Any], list[Any]]] = []
+        self.hidden = False  # are panels being placed that nobody sees?
         self.preset: Any = None
 
     def standard(self) -> None:
@@ -359,6 +361,7 @@ class Page:
 
     def complete(self) -> None:
         """Gives the tasks that a tab of its own did not place their endpoints."""
+        self.hidden = True
         with gr.Column(visible=False):
             if self.preset is None:
                 self._preset_picker()
@@ -402,6 +405,7 @@ class Page:
                 gr.HTML(f"<p>{both(task.summary)}</p>", padding=False, elem_classes="zoo-hint")
                 edited = None if editor is None else editor()
                 inputs = {parameter.name: self._argument(parameter) for parameter in task.parameters}
+                self._examples(name, inputs)
                 button = self.words.make(gr.Button, value=RUN, variant="primary", elem_classes="zoo-run")
             with gr.Column(scale=3, min_width=280):
                 notice = gr.HTML(visible=False, padding=False, elem_classes="zoo-notice")
@@ -416,14 +420,42 @@ class Page:
             "concurrency_id": self.plugin.slug,
         }
         click = button.click(**call, api_name=f"{self.plugin.slug}_{name}")
-        if not any(parameter.required for parameter in task.parameters):
-            self.first_looks.append((_first_look(self.plugin, task), [notice, *outputs.values()]))
+        if task.first_look and not self.hidden and not any(parameter.required for parameter in task.parameters):
+            self._first_look(task, notice, list(outputs.values()))
             click.success(None, None, notice, js="() => ({__type__: 'update', visible: false})")
 
         def after(event: Any) -> Any:
             return event.success(**call, api_visibility="private")
 
         return Panel(inputs, button, outputs, click, after, edited)
+
+    def _examples(self, name: str, inputs: dict[str, Any]) -> None:
+        examples = self.plugin.examples(name)
+        if not examples:
+            return
+        given = [parameter for parameter in inputs if parameter in examples[0]]
+        rows = [[example[parameter] for parameter in given] for example in examples]
+        shown = gr.Examples(rows, [inputs[parameter] for parameter in given], label=EXAMPLES.en, cache_examples=False)
+        self.words.said.append((shown.dataset, {"label": EXAMPLES}))
+
+    def _first_look(self, task: Task, notice: Any, outputs: list[Any]) -> None:
+        """Once a visit, when the panel's tab is first open: nobody waits for tabs that nobody looks at."""
+        seen = gr.State(False)
+        around = Context.block
+        while around is not None and not isinstance(around, gr.Tab):
+            around = around.parent
+        look = _first_look(self.plugin, task)
+        arguments: dict[str, Any] = {
+            "fn": lambda again: [True, *([gr.skip()] * (1 + len(outputs)) if again else look())],
+            "inputs": seen,
+            "outputs": [seen, notice, *outputs],
+            "api_visibility": "private",
+            "show_progress": "minimal",
+            "concurrency_limit": AT_ONCE,
+            "concurrency_id": self.plugin.slug,
+        }
+        if around is not None:
+            around.select(**arguments)
 
     def _argument(self, parameter: Parameter) -> Any:
         if parameter.arg.component != "Number" or parameter.type is not int or parameter.arg.maximum is None:
@@ -511,7 +543,6 @@ def build(zoo: registry.Registry | None = None) -> gr.Blocks:
     """The whole page of a registry (by default of all plugins there are), ready for `launch`."""
     zoo = registry.discover() if zoo is None else zoo
     words = Words()
-    pages = []
     with gr.Blocks(title="GAN Zoo", analytics_enabled=False, delete_cache=(SWEEP_SECONDS, KEEP_SECONDS)) as page:
         with gr.Row(equal_height=True, elem_classes="zoo-header"):
             gr.HTML(f"{_asset('logo.svg')}<div><h1>GAN Zoo</h1>{both(LEAD, 'p')}</div>", padding=False)
@@ -524,7 +555,7 @@ def build(zoo: registry.Registry | None = None) -> gr.Blocks:
         with gr.Tabs(elem_classes="zoo-plugins") as tabs:
             for plugin in zoo.plugins.values():
                 with words.make(gr.Tab, label=plugin.title, id=plugin.slug) as tab:
-                    pages.append(_plugin_tab(plugin, words))
+                    _plugin_tab(plugin, words)
                 tab.select(None, js=f"() => zoo.remember('tab', {json.dumps(plugin.slug)})")
             for broken in zoo.broken:
                 with gr.Tab(broken.name, id=f"broken-{broken.name}", elem_id=f"zoo-broken-{broken.name}"):
@@ -540,29 +571,17 @@ def build(zoo: registry.Registry | None = None) -> gr.Blocks:
         theme.click(None, js="() => zoo.flip()")
         page.load(None, None, words.components(), js=words.script("null"))
         page.load(None, None, tabs, js="() => ({__type__: 'update', ...zoo.tab()})")
-        for shown in pages:
-            for look, outputs in shown.first_looks:
-                page.load(
-                    look,
-                    None,
-                    outputs,
-                    api_visibility="private",
-                    show_progress="minimal",
-                    concurrency_limit=AT_ONCE,
-                    concurrency_id=shown.plugin.slug,
-                )
     page.queue(max_size=QUEUE_LENGTH, default_concurrency_limit=AT_ONCE, api_open=False)
     gate.keep_alive(page._queue)
     return page
 
 
-def _plugin_tab(plugin: Plugin, words: Words) -> Page:
+def _plugin_tab(plugin: Plugin, words: Words) -> None:
     _plugins[plugin.slug] = plugin
     load_on_gpu(plugin)
     page = Page(plugin, words)
     plugin.tab(page)
     page.complete()
-    return page
 
 
 def launch_settings() -> dict[str, Any]:

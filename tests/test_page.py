@@ -95,6 +95,21 @@ def test_first_look_and_generate(browser: Browser, visits: list[Visit]) -> None:
     expect(page.get_by_label("Seed").locator("visible=true")).to_have_value("12345")
 
 
+def test_only_the_open_tab_computes_its_first_look_and_only_once(browser: Browser, visits: list[Visit]) -> None:
+    visits.append(visit := Visit(browser, "?tab=anime"))
+    asked: list[str] = []
+    visit.page.on("request", lambda request: asked.append(request.url) if "queue/join" in request.url else None)
+    visit.page.reload()
+    visit.drawn(visit.results().first)
+    visit.page.wait_for_timeout(500)
+    assert len(asked) == 1
+    visit.page.get_by_role("tab", name=registry.get("lab").title.en).click()
+    visit.page.get_by_role("tab", name=registry.get("anime").title.en).click()
+    source = visit.results().first.get_attribute("src")
+    visit.page.wait_for_timeout(500)
+    assert visit.results().first.get_attribute("src") == source  # what a visitor made is not drawn over
+
+
 @pytest.mark.parametrize("slug", list(registry.discover().plugins))
 def test_every_plugin_shows_pictures_at_once(browser: Browser, visits: list[Visit], slug: str) -> None:
     plugin = registry.get(slug)

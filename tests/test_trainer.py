@@ -15,7 +15,7 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file
-from torch import nn
+from torch import Tensor, nn
 from toy import Squares, Toy, ToySettings
 
 from gan_zoo import checkpoints
@@ -509,6 +509,25 @@ def test_a_run_begins_with_the_generators_of_weights(tmp_path):
     with pytest.raises(ValueError, match="init: .* was made with other settings of 'generator'"):
         Trainer(Toy(ToySettings(width=8)), config(init=str(weights)), out=tmp_path / "third")
     del first
+
+
+def test_a_stage_may_have_its_own_batch_size(tmp_path):
+    class Small(Toy):
+        def stages(self) -> tuple[Stage, ...]:
+            return (Stage("first", 0.5, batch_size=2), Stage("second", 0.5))
+
+    seen: list[int] = []
+
+    class Counting(Squares):
+        def batch(self, samples: range) -> dict[str, Tensor]:
+            seen.append(len(samples))
+            return super().batch(samples)
+
+    run = Trainer(Small(), config(steps=4, batch_size=6), out=tmp_path / "run")
+    run.data = Counting()
+    run.run()
+    assert run.progress.images == 2 * 2 + 2 * 6
+    assert {2, 6} == set(seen)
 
 
 def test_a_stage_that_names_no_network_is_an_error(tmp_path):

@@ -40,7 +40,7 @@ from gan_zoo.plugins.cyclegan.drawn import SEASONS
 from gan_zoo.plugins.cyclegan.imported import ImportedGenerator
 from gan_zoo.plugins.cyclegan.networks import PatchDiscriminator, ProjectedPatchDiscriminator, TranslationGenerator
 from gan_zoo.plugins.cyclegan.pipeline import CycleGANPipeline
-from gan_zoo.plugins.cyclegan.tab import draw_tab
+from gan_zoo.plugins.cyclegan.tab import draw_examples, draw_tab
 from gan_zoo.plugins.cyclegan.unpaired import Unpaired, read_domains, read_neutral
 
 POOL = 50  # pictures of a history buffer, as in the paper
@@ -386,6 +386,9 @@ class CycleGAN(Plugin):
         return Film([images.to_images(x)[0] for x in made], fps=fps)
 
     # -- the page ----------------------------------------------------------------------------------------------------
+
+    def examples(self, task: str) -> list[dict[str, Any]]:
+        return [{"image": str(path)} for path in draw_examples()] if task == "translate" else []
 
     def tab(self, page: Page) -> None:
         draw_tab(page, self)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,6 @@ WHERE = Text("Direction", "Dirección")
 COMPARED = Text("Before and after", "Antes y después")
 FORTH = Text("There", "Ida")
 BACK = Text("And back", "Vuelta")
-EXAMPLES = Text("Examples, drawn by gan_zoo", "Ejemplos, dibujados por gan_zoo")
 DIRECTIONS = {  # of each preset, forth and back, as people say them
     "seasons": (
         ("summer2winter", Text("Summer → winter", "Verano → invierno")),
@@ -54,7 +54,6 @@ def draw_tab(page: Page, plugin: Plugin) -> None:
                     image, result = panel.inputs["image"], panel.outputs["translated"]
                     quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
                     panel.done.success(images.before_and_after, [image, result], compared, **quiet)
-                    gr.Examples([str(path) for path in _examples()], image, label=EXAMPLES.en, cache_examples=False)
             direction = panel.inputs["direction"]
             chosen.change(None, chosen, direction, js="(way) => way ?? ''")
             table = {preset: [[text.en, way] for way, text in pairs] for preset, pairs in DIRECTIONS.items()}
@@ -70,12 +69,13 @@ def draw_tab(page: Page, plugin: Plugin) -> None:
             )
 
 
-def _examples() -> list[Path]:
-    """Pictures of our own, drawn once a page."""
+@cache
+def draw_examples() -> list[Path]:
+    """Pictures of our own: a drawn horse, and landscapes drawn once a process."""
     folder = Path(tempfile.mkdtemp(prefix="gan-zoo-examples-"))
     made = []
     for number, season in ((2, "summer"), (4, "winter"), (9, "summer"), (7, "winter")):
         path = folder / f"{season}-{number}.png"
         draw_landscape(number, season, 384).save(path)
         made.append(path)
-    return [Path(__file__).with_name("horse.jpg"), *made]
+    return [*made, Path(__file__).with_name("horse.jpg")]

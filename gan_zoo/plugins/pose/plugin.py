@@ -117,6 +117,7 @@ class Estimate(NamedTuple):
     skeleton: Image.Image
 
 
+PEOPLE = Path(__file__).parent / "people"
 PROTOCOL = (
     "Pairs of people kept apart, whole persons: each of their pictures, with another one of that person as the target; "
     "both poses are given. SSIM: Gaussian window of 11 pixels, sigma 1.5, RGB. mask-SSIM (PG2): both pictures times "
@@ -379,6 +380,10 @@ class Pose(Plugin):
         return Estimate(poses.to_json(pose, size), _under(pose, images.to_images(source)[0]))
 
     # -- the page ----------------------------------------------------------------------------------------------------
+
+    def examples(self, task: str) -> list[dict[str, Any]]:
+        """Rendered people, CC0."""
+        return [{"image": str(path)} for path in sorted(PEOPLE.glob("*.png"))]
 
     def tab(self, page: Page) -> None:
         draw_tab(page)

@@ -25,7 +25,6 @@ NAMES = {
     "back": Text("from behind", "de espaldas"),
 }
 MIRROR, UNDO = Text("mirror", "reflejar"), Text("undo", "deshacer")
-EXAMPLES = Text("People to try (rendered, CC0)", "Personas para probar (generadas por ordenador, CC0)")
 MISUSE = Text(
     "Use only pictures of people who agree to it, and say that the result was generated.",
     "Usa solo imágenes de personas que estén de acuerdo y di que el resultado es generado.",
@@ -45,12 +44,10 @@ def draw_tab(page: Page) -> None:
     import gradio as gr
 
     page.header()
-    examples = [str(path) for path in sorted((HERE / "people").glob("*.png"))]
     with gr.Tabs(elem_classes="zoo-tasks"):
         for name, title in TITLES.items():
             with page.make(gr.Tab, label=title, id=name):
                 panel = page.panel(name, editor=(lambda: _editor(page)) if name == "transfer" else None)
-                gr.Examples(examples, panel.inputs["image"], label=EXAMPLES.en, examples_per_page=8)
                 if panel.editor is not None:
                     panel.editor.change(None, panel.editor, panel.inputs["pose"], js="(pose) => pose")
     page.make(gr.Markdown, value=MISUSE)
