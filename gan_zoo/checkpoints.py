@@ -61,11 +61,21 @@ def begin(run: Path, name: str) -> Path:
 
 
 def write(path: Path, value: Any) -> None:
-    """Writes a part, and waits until it is on the disk."""
-    with open(path, "wb") as file:
-        torch.save(value, file)
-        file.flush()
-        os.fsync(file.fileno())
+    """Writes a part, and waits until it is on the disk. Where that fails, what is there of the checkpoint is removed.
+
+    Raises OSError of one line, as for a full disk.
+    """
+    try:
+        with open(path, "wb") as file:
+            torch.save(value, file)
+            file.flush()
+            os.fsync(file.fileno())
+    except (OSError, RuntimeError) as error:  # PyTorch's own writer tells a full disk as a RuntimeError
+        shutil.rmtree(path.parent, ignore_errors=True)
+        reason = error.strerror if isinstance(error, OSError) else str(error).split("\n")[0][:80]
+        raise OSError(
+            f"the checkpoint {path.parent.stem} could not be written ({reason}): make room, then --resume"
+        ) from None
 
 
 def read(path: Path, device: torch.device | str = "cpu") -> Any:

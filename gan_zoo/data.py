@@ -292,7 +292,7 @@ def images_to_tensor(
     out = np.empty((len(rows), height, width, 3), np.uint8)
 
     def decode(place: int, row: int, cell: dict[str, Any] | None) -> None:
-        if cell is None:
+        if cell is None or (cell["bytes"] is None and cell["path"] is None):
             raise DataError(f"row {row}: no picture in column {column}")
         try:
             # datasets opens paths inside archives and on the Hub as well as local ones

@@ -8,6 +8,7 @@ from pathlib import Path
 from gan_zoo import hub
 
 FILES = ("app.py", "README.md", "requirements.txt", "pyproject.toml", "gan_zoo/*", "train/*", "weights/*")
+SILENCE = 60.0  # seconds that the Hub may take to answer
 CPU_WHEELS = "--extra-index-url https://download.pytorch.org/whl/cpu\n"
 
 
@@ -18,6 +19,8 @@ def files_of_space(root: Path, hardware: str) -> dict[str, Path | bytes]:
     files: dict[str, Path | bytes] = {}
     for path in sorted(p for pattern in FILES for p in root.glob(pattern.replace("/*", "/**/*")) if p.is_file()):
         name = path.relative_to(root).as_posix()
+        if not path.resolve().is_relative_to(root.resolve()):
+            raise ValueError(f"{name} is a link out of the checkout: a Space gets what is in it")
         if "__pycache__" not in name and "/." not in name:
             files[name] = path
     if hardware.startswith("cpu"):  # the usual wheel of torch would bring gigabytes of CUDA
@@ -40,28 +43,31 @@ def deploy(space_id: str, *, hardware: str = "cpu-basic", private: bool = False)
         raise ValueError("deploying needs a Hugging Face token: run `hf auth login` or set HF_TOKEN")
     api = HfApi()
     try:
-        api.create_repo(
-            space_id,
-            repo_type="space",
-            space_sdk="gradio",
-            space_hardware=None if hardware == "cpu-basic" else hardware,  # pyright: ignore[reportArgumentType]
-            private=private or None,
-            exist_ok=True,
-        )
-        there = api.list_repo_files(space_id, repo_type="space")
-        gone = [name for name in there if name not in files and any(fnmatch(name, pattern) for pattern in FILES)]
-        api.create_commit(
-            space_id,
-            [
-                *(
-                    CommitOperationAdd(name, str(file) if isinstance(file, Path) else file)
-                    for name, file in files.items()
-                ),
-                *(CommitOperationDelete(name) for name in gone),  # a plugin that is no more would still be found there
-            ],
-            commit_message="The zoo's page",
-            repo_type="space",
-        )
+        with hub.answering_within(SILENCE):
+            api.create_repo(
+                space_id,
+                repo_type="space",
+                space_sdk="gradio",
+                space_hardware=None if hardware == "cpu-basic" else hardware,  # pyright: ignore[reportArgumentType]
+                private=private or None,
+                exist_ok=True,
+            )
+            there = api.list_repo_files(space_id, repo_type="space")
+            gone = [name for name in there if name not in files and any(fnmatch(name, pattern) for pattern in FILES)]
+            api.create_commit(
+                space_id,
+                [
+                    *(
+                        CommitOperationAdd(name, str(file) if isinstance(file, Path) else file)
+                        for name, file in files.items()
+                    ),
+                    *(
+                        CommitOperationDelete(name) for name in gone
+                    ),  # a plugin that is no more would still be found there
+                ],
+                commit_message="The zoo's page",
+                repo_type="space",
+            )
     except Exception as error:  # the Hub client raises errors of many unrelated kinds
-        raise hub._explain(error, space_id, None, constants.HF_HUB_ETAG_TIMEOUT) from None
+        raise hub.explain(error, space_id, None, SILENCE) from None
     return f"{constants.ENDPOINT}/spaces/{space_id}"

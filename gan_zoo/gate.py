@@ -6,11 +6,14 @@ each is answered with one line here, before Gradio sees it.
 
 from __future__ import annotations
 
+import asyncio
+import errno
 import json
 import logging
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -18,6 +21,7 @@ from urllib.parse import urlsplit
 from starlette.concurrency import run_in_threadpool
 from starlette.formparsers import MultiPartException
 from starlette.responses import JSONResponse
+from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -29,9 +33,72 @@ MAX_UPLOADS = 2_000_000_000  # bytes on disk: of all uploads and results that ar
 MAX_FILES = 20_000  # and how many files
 SESSION = re.compile(r"[A-Za-z0-9_-]{1,64}")
 UPLOAD = "/gradio_api/upload"
+JOIN = "/gradio_api/queue/join"
+CALL = re.compile(r"/gradio_api/call(/v2)?/([^/]+)")
 HEALTH = "/health"
-UNUSED = {"/gradio_api/process_recording"}  # keeps what it is sent outside of every sweep
+# Routes the page does not use: the first keeps what it is sent outside of every sweep, the others skip the queue and
+# call functions by number.
+UNUSED = re.compile(r"/gradio_api/(process_recording|(run|api)(/.*)?)")
+PATIENCE = 30  # seconds for a connection to send its request, and for each piece of a body
 LOCAL = ("localhost", "127.0.0.1", "::1")
+
+
+@dataclass(frozen=True)
+class Endpoints:
+    """What of the page can be called, and with what."""
+
+    named: Mapping[str, Mapping[str, bool]] = field(default_factory=dict)  # {name: {argument: may it be a file?}}
+    numbered: Mapping[int, int] = field(
+        default_factory=dict
+    )  # {number: how many inputs}: what the page's own script uses
+
+    def refusal(self, path: str, body: bytes) -> tuple[int, str] | None:
+        """Status and line for a call that cannot be right."""
+        call = CALL.fullmatch(path)
+        if call is None and path != JOIN:
+            return None
+        if call is not None and call[2] not in self.named:
+            return 404, f"there is no endpoint {_quoted(call[2])}; there are: {', '.join(self.named)}"
+        try:
+            value = json.loads(body)
+        except (ValueError, RecursionError):
+            return 422, "expected JSON"
+        if not isinstance(value, dict):
+            return 422, "expected a JSON object"
+        return self._wrong_number(value) if call is None else self._wrong_call(call[2], bool(call[1]), value)
+
+    def _wrong_call(self, name: str, by_name: bool, value: dict[str, Any]) -> tuple[int, str] | None:
+        known = self.named[name]
+        if by_name:
+            given = {key: item for key, item in value.items() if key != "session_hash"}
+            if unknown := [key for key in given if key not in known]:
+                return 422, f"{name} has no argument {_quoted(unknown[0])}; it takes {', '.join(known)}"
+        else:
+            data = value.get("data")
+            if not isinstance(data, list) or len(data) != len(known):
+                count = len(data) if isinstance(data, list) else "none"
+                return 422, f"data: expected a list of {len(known)} values ({', '.join(known)}), got {count}"
+            given = dict(zip(known, data))
+        for key, item in given.items():
+            if not known[key] and isinstance(item, dict) and "path" in item and "meta" in item:
+                return 422, f"{key}: expected no file"
+        return None
+
+    def _wrong_number(self, value: dict[str, Any]) -> tuple[int, str] | None:
+        number, data = value.get("fn_index"), value.get("data")
+        if type(number) is not int or number not in self.numbered:
+            return 404, f"fn_index: there is no function {_quoted(number)}; call {CALL_FORM}"
+        if not isinstance(data, list) or len(data) != self.numbered[number]:
+            return 422, f"data: expected a list of {self.numbered[number]} values"
+        return None
+
+
+CALL_FORM = "/gradio_api/call/v2/ENDPOINT"
+
+
+def _quoted(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
 
 
 class Gate:
@@ -39,7 +106,7 @@ class Gate:
 
     hosts: those by which the page may be called, None for any. A page on this machine alone is called by its own names
     only: otherwise a web page elsewhere could make its name lead here, and read what is answered (DNS rebinding).
-    folder: where uploads lie. alive: does the queue still run?
+    folder: where uploads lie. alive: does the queue still run? endpoints: what can be called.
     """
 
     def __init__(
@@ -48,8 +115,9 @@ class Gate:
         folder: Callable[[], str],
         hosts: tuple[str, ...] | None = None,
         alive: Callable[[], bool] = lambda: True,
+        endpoints: Callable[[], Endpoints] | None = None,
     ):
-        self.app, self.folder, self.hosts, self.alive = app, folder, hosts, alive
+        self.app, self.folder, self.hosts, self.alive, self.endpoints = app, folder, hosts, alive, endpoints
         self.arriving = 0  # bytes of uploads under way
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -61,13 +129,29 @@ class Gate:
             return await JSONResponse({"alive": alive}, 200 if alive else 503)(scope, receive, send)
         if refusal := self._stranger(scope):
             return await JSONResponse({"detail": refusal}, 403)(scope, receive, send)
-        if path in UNUSED:
-            return await JSONResponse({"detail": "Not Found"}, 404)(scope, receive, send)
-        if scope["method"] in ("GET", "HEAD", "OPTIONS"):
-            return await self.app(scope, receive, send)
-        if path == UPLOAD:
-            return await self._upload(scope, receive, send)
-        return await self._small(scope, receive, send)
+        if UNUSED.fullmatch(path):
+            return await JSONResponse({"detail": f"not used here: call {CALL_FORM}"}, 404)(scope, receive, send)
+        started = False
+
+        async def noted(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            if scope["method"] in ("GET", "HEAD", "OPTIONS"):
+                await self.app(scope, receive, noted)
+            elif path == UPLOAD:
+                await self._upload(scope, receive, noted)
+            else:
+                await self._small(path, scope, receive, noted)
+        except Exception as error:  # one line, and not Gradio's bare 500
+            if started:
+                raise
+            log.exception("%s %s failed", scope["method"], path[:100])
+            status = 507 if is_full(error) else 500
+            await JSONResponse({"detail": what_went_wrong(error)}, status)(scope, receive, send)
+        return None
 
     def _stranger(self, scope: Scope) -> str | None:
         """Why a request's host or origin is refused."""
@@ -90,9 +174,9 @@ class Gate:
 
         async def bounded() -> Message:
             nonlocal size, complete
-            message = await receive()
             if complete:
-                return message
+                return await receive()
+            message = await _within_patience(receive)
             if message["type"] == "http.disconnect":
                 raise MultiPartException("the upload was broken off")
             complete = not message.get("more_body", False)
@@ -107,11 +191,11 @@ class Gate:
         finally:
             self.arriving -= size
 
-    async def _small(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Reads the body whole, which is small, looks at its session name, and hands it on."""
+    async def _small(self, path: str, scope: Scope, receive: Receive, send: Send) -> None:
+        """Reads the body whole, which is small, looks at what it asks for, and hands it on."""
         body = b""
         while True:
-            message = await receive()
+            message = await _within_patience(receive)
             if message["type"] == "http.disconnect":
                 return None
             body += message.get("body", b"")
@@ -122,6 +206,8 @@ class Gate:
                 break
         if refusal := _bad_session(body):
             return await JSONResponse({"detail": refusal}, 422)(scope, receive, send)
+        if wrong := self.endpoints().refusal(path, body) if self.endpoints else None:
+            return await JSONResponse({"detail": wrong[1]}, wrong[0])(scope, receive, send)
         replayed = False
 
         async def again() -> Message:
@@ -132,6 +218,26 @@ class Gate:
             return {"type": "http.request", "body": body, "more_body": False}
 
         return await self.app(scope, again, send)
+
+
+async def _within_patience(receive: Receive) -> Message:
+    """The next piece of a body; one that does not come is as good as a caller who is gone."""
+    try:
+        return await asyncio.wait_for(receive(), PATIENCE)
+    except TimeoutError:
+        return {"type": "http.disconnect"}
+
+
+def is_full(error: BaseException) -> bool:
+    """Is a full disk the reason?"""
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+def what_went_wrong(error: BaseException) -> str:
+    """What a stranger is told of an error that nobody foresaw."""
+    if is_full(error):
+        return "the server's disk is full: try again later"
+    return "something went wrong on the server; its log has the details"
 
 
 def _bad_session(body: bytes) -> str | None:
@@ -168,6 +274,78 @@ def allowed_hosts(bound: str) -> tuple[str, ...] | None:
     if named:
         return None if "*" in named else (*LOCAL, *named)
     return LOCAL if bound in LOCAL else None
+
+
+def endpoints_of(page: Any) -> Endpoints:
+    """The endpoints of a `gr.Blocks`."""
+    named = {
+        name.lstrip("/"): {
+            parameter["parameter_name"]: "filepath" in str(parameter["python_type"])
+            for parameter in about["parameters"]
+        }
+        for name, about in page.get_api_info()["named_endpoints"].items()
+    }
+    return Endpoints(named, {number: len(function.inputs) for number, function in page.fns.items() if function.fn})
+
+
+class Impatient(AutoHTTPProtocol):  # pyright: ignore[reportGeneralTypeIssues]
+    """uvicorn's HTTP, which closes a connection that takes longer than PATIENCE to send the head of its request.
+
+    For uvicorn 0.54, which waits for ever before the first request.
+    """
+
+    timer: asyncio.TimerHandle | None = None
+    loop: asyncio.AbstractEventLoop
+    transport: Any
+    cycle: Any
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        self._watch()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self._watch()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        if self.timer is not None:
+            self.timer.cancel()
+
+    def _watch(self) -> None:
+        """The clock runs while no request is being answered."""
+        if self._answering() and self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
+        elif not self._answering() and self.timer is None:
+            self.timer = self.loop.call_later(PATIENCE, self._give_up)
+
+    def _answering(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def _give_up(self) -> None:
+        self.timer = None
+        if not self._answering():
+            self.transport.close()
+
+
+def tell_errors() -> None:
+    """Gradio tells callers of an unforeseen error `{"error": null}`: here it is a line."""
+    import gradio.queueing
+    import gradio.utils
+
+    original = gradio.utils.error_payload
+    if getattr(original, "tells", False):
+        return
+
+    def told(error: BaseException | None, show_error: bool) -> dict[str, Any]:
+        content: dict[str, Any] = original(error, show_error)
+        if content["error"] is None and error is not None:
+            content |= {"error": what_went_wrong(error), "visible": True, "title": "Error", "duration": 10}
+        return content
+
+    told.tells = True  # pyright: ignore[reportFunctionMemberAccess]
+    gradio.utils.error_payload = gradio.queueing.error_payload = told
 
 
 def keep_alive(queue: Any) -> None:

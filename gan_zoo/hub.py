@@ -28,7 +28,7 @@ import re
 import shutil
 import threading
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
 from functools import partial
@@ -43,6 +43,10 @@ if TYPE_CHECKING:  # imported late below: torch and diffusers take seconds, and 
 
     from gan_zoo.plugin import Plugin
 
+MAX_ENTRIES = 256  # files of a weights folder
+MAX_PAGE = 20_000_000  # bytes of the manifest, the card or one of its pictures, when fetched
+MAX_WHOLE = 4_000_000_000  # bytes of all that is loaded
+ETAG = re.compile(r'(W/)?"?(?!\.)[A-Za-z0-9_.:+=-]{1,128}"?')
 FORMAT = 1  # raise it when older code could not read what `save` writes
 MANIFEST = "gan_zoo.json"
 WEIGHTS = "diffusion_pytorch_model.safetensors"
@@ -51,6 +55,7 @@ WEIGHTS = "diffusion_pytorch_model.safetensors"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # a plugin or a preset
 FILE = re.compile(rf"(model_index\.json|pipeline\.py|[A-Za-z0-9_]+/(config\.json|networks\.py|{re.escape(WEIGHTS)}))")
 PAGE = re.compile(r"README\.md|[A-Za-z0-9][A-Za-z0-9_-]*\.(png|jpg|gif|webp)")
+DTYPES = ("float16", "bfloat16", "float32", "float64", "uint8", "int8", "int16", "int32", "int64", "bool")
 PICKLES = {".bin", ".ckpt", ".pickle", ".pkl", ".pt", ".pth"}
 
 logger = logging.getLogger(__name__)
@@ -247,7 +252,10 @@ def load(
     for name in classes:
         if arguments.get(name) is None and type(None) not in typing.get_args(hints[name]):
             raise WeightsError(f"{folder / 'model_index.json'}: the network {name!r} is missing")
-    return pipeline_class(**arguments)
+    try:
+        return pipeline_class(**arguments)
+    except Exception as error:
+        raise WeightsError(f"{folder / 'model_index.json'} does not fit: {_one_line(error)}") from None
 
 
 def _load_network(
@@ -264,12 +272,19 @@ def _load_network(
         raise WeightsError(f"{folder}: the network {name!r} is a {kind}, not a {_names(classes)}")
     try:
         tensors = safetensors_load(_read(folder, manifest, f"{name}/{WEIGHTS}"))
-    except SafetensorError as error:
+    except (SafetensorError, ValueError, KeyError) as error:
+        if isinstance(error, WeightsError):
+            raise
         raise WeightsError(f"{folder / name / WEIGHTS} is no safetensors file: {_one_line(error)}") from None
+    if odd := next((key for key, tensor in tensors.items() if str(tensor.dtype)[6:] not in DTYPES), None):
+        raise WeightsError(f"{folder / name / WEIGHTS}: {odd!r} is {tensors[odd].dtype}, expected {', '.join(DTYPES)}")
+    arguments = {key: value for key, value in config.items() if not key.startswith("_")}
     try:
-        with torch.random.fork_rng(devices=[]):  # the initial values, overwritten below, draw from the global generator
-            network = cls(**{key: value for key, value in config.items() if not key.startswith("_")})
-    except (TypeError, ValueError, RuntimeError) as error:
+        with _no_larger_than(tensors), torch.random.fork_rng(devices=[]):  # initial values draw from the global one
+            with contextlib.suppress(NotImplementedError), torch.device("meta"):  # first where a tensor takes no room
+                cls(**arguments)
+            network = cls(**arguments)
+    except Exception as error:  # whatever a constructor makes of what a stranger wrote
         raise WeightsError(f"{folder / name / 'config.json'} does not fit {cls.__name__}: {_one_line(error)}") from None
 
     wanted = network.state_dict()
@@ -288,6 +303,36 @@ def _load_network(
             raise WeightsError(f"{where} the tensor {key!r} holds values that are not finite")
     network.load_state_dict(tensors)
     return network
+
+
+@contextlib.contextmanager
+def _no_larger_than(tensors: Mapping[str, torch.Tensor]) -> Iterator[None]:
+    """Inside, a network that this thread builds may have about as many numbers as there are in these tensors.
+
+    Raises WeightsError as soon as it has more: a config of a few bytes must not ask for all the memory there is.
+    """
+    from torch.nn.modules import module
+
+    thread, left = threading.get_ident(), {"tensors": 8 * len(tensors) + 64}  # built twice, and parametrised
+    left["numbers"] = 8 * sum(tensor.numel() for tensor in tensors.values()) + 1_000_000
+
+    def registered(_module: Any, _name: str, tensor: Any) -> None:
+        if threading.get_ident() != thread or tensor is None:
+            return
+        left["tensors"] -= 1
+        left["numbers"] -= tensor.numel()
+        if min(left.values()) < 0:
+            raise WeightsError("it asks for a network far larger than the tensors that are there")
+
+    hooks = [
+        module.register_module_parameter_registration_hook(registered),
+        module.register_module_buffer_registration_hook(registered),
+    ]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def network_classes(pipeline_class: type) -> dict[str, tuple[type[ModelMixin], ...]]:
@@ -316,7 +361,9 @@ def read_manifest(folder: str | Path) -> Manifest:
     if not path.is_file():
         raise _missing(path)
     try:
-        values = json.loads(path.read_bytes())
+        values = _parse(_contents(folder, MANIFEST))
+        if type(values["format"]) is not int or values["format"] < 1:
+            raise WeightsError(f"{path}: expected a format from 1 to {FORMAT}, got {str(values['format'])[:40]}")
         if values["format"] > FORMAT:
             raise WeightsError(
                 f"{folder} has weights format {values['format']}, this gan_zoo reads up to {FORMAT}: update gan_zoo"
@@ -324,7 +371,10 @@ def read_manifest(folder: str | Path) -> Manifest:
         settings = values.get("settings", {})
         manifest = Manifest(values["plugin"], values["preset"], values["files"], values["pages"], settings)
         sound = all(map(FILE.fullmatch, manifest.files)) and all(map(PAGE.fullmatch, manifest.pages))
-        sound = sound and isinstance(settings, dict)
+        sound = sound and isinstance(settings, dict) and isinstance(manifest.pages, list)
+        sound = sound and bool(NAME.fullmatch(manifest.plugin) and NAME.fullmatch(manifest.preset))
+        sound = sound and all(type(entry["size"]) is int and entry["size"] >= 0 for entry in manifest.files.values())
+        sound = sound and len(manifest.files) + len(manifest.pages) <= MAX_ENTRIES
         sound = sound and all({"size", "sha256"} <= entry.keys() for entry in manifest.files.values())
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         if isinstance(error, WeightsError):
@@ -340,6 +390,9 @@ def verify(folder: str | Path) -> Manifest:
     manifest = read_manifest(folder)
     for name in manifest.files:
         _read(Path(folder), manifest, name)
+    for name in manifest.pages:
+        if (Path(folder) / name).exists():
+            _contents(Path(folder), name)
     return manifest
 
 
@@ -348,7 +401,7 @@ def _read(folder: Path, manifest: Manifest, name: str) -> bytes:
     path = folder / name
     if not path.is_file() or name not in manifest.files:
         raise _missing(path)
-    data, entry = path.read_bytes(), manifest.files[name]
+    data, entry = _contents(folder, name), manifest.files[name]
     if len(data) != entry["size"]:
         raise WeightsError(f"{path} is truncated or changed: it has {len(data)} bytes, {entry['size']} were saved")
     if _sha256(data) != entry["sha256"]:
@@ -356,10 +409,31 @@ def _read(folder: Path, manifest: Manifest, name: str) -> bytes:
     return data
 
 
+def _contents(folder: Path, name: str) -> bytes:
+    """A file of the folder. A link is followed within the folder, and in the Hub's cache, whose files are links.
+
+    Raises WeightsError for one that leads elsewhere: a picture of the card must not send a stranger's file along.
+    """
+    path, home = (folder / name).resolve(), folder.resolve()
+    if not (path.is_relative_to(home) or path.is_relative_to(home.parents[1] / "blobs")):
+        raise WeightsError(f"{folder / name} is a link out of the weights folder: copy the file there instead")
+    return path.read_bytes()
+
+
+def _parse(data: bytes) -> Any:
+    """JSON; ValueError for anything else, nested too deep to be read included."""
+    try:
+        return json.loads(data)
+    except RecursionError:
+        raise ValueError("nested too deep") from None
+
+
 def _read_json(folder: Path, manifest: Manifest, name: str) -> dict[str, Any]:
     try:
-        values = json.loads(_read(folder, manifest, name))
-    except (json.JSONDecodeError, UnicodeDecodeError):
+        values = _parse(_read(folder, manifest, name))
+    except WeightsError:
+        raise
+    except ValueError:
         values = None
     if not isinstance(values, dict):
         raise WeightsError(f"{folder / name} is not a JSON object")
@@ -501,22 +575,28 @@ def pull(
             folder = _cached(repo_id, revision)
             if folder is None:
                 raise
-            logger.warning("%s; going on with the copy in %s", _explain(error, repo_id, revision, timeout), folder)
+            logger.warning("%s; going on with the copy in %s", explain(error, repo_id, revision, timeout), folder)
             return folder
-        get = partial(hf_hub_download, repo_id, etag_timeout=timeout, token=token)
-        folder = Path(get(MANIFEST, revision=revision)).parent
-        get = partial(get, revision=folder.name)  # the commit, so that all files are of one even if the branch moves on
-        manifest = read_manifest(folder)
-        for name in manifest.files:
-            get(name)
-            try:
-                _read(folder, manifest, name)
-            except WeightsError:  # the cache keeps what a bad connection gave; ask once more before giving up
-                get(name, force_download=True)
-                _read(folder, manifest, name)
-        for name in manifest.pages:
-            with contextlib.suppress(EntryNotFoundError):  # somebody tidied up on the Hub; nothing that is loaded
+        with _watched_answers() as answers:
+            get = partial(hf_hub_download, repo_id, etag_timeout=timeout, token=token)
+            answers.most = MAX_PAGE
+            folder = Path(get(MANIFEST, revision=revision)).parent
+            get = partial(get, revision=folder.name)  # the commit: all files are of one even if the branch moves on
+            manifest = read_manifest(folder)
+            if (whole := sum(entry["size"] for entry in manifest.files.values())) > MAX_WHOLE:
+                raise WeightsError(f"{repo_id}: weights of {whole:,} bytes, expected at most {MAX_WHOLE:,}")
+            for name, entry in manifest.files.items():
+                answers.most = entry["size"]
                 get(name)
+                try:
+                    _read(folder, manifest, name)
+                except WeightsError:  # the cache keeps what a bad connection gave; ask once more before giving up
+                    get(name, force_download=True)
+                    _read(folder, manifest, name)
+            answers.most = MAX_PAGE
+            for name in manifest.pages:
+                with contextlib.suppress(EntryNotFoundError):  # somebody tidied up on the Hub; nothing that is loaded
+                    get(name)
         return folder
 
     # A thread, since neither the retries nor the body of a download have a bound of their own; a daemon, since one
@@ -526,8 +606,57 @@ def pull(
     if not wait([outcome], deadline).done:
         raise WeightsError(f"{_at(repo_id, revision)}: not downloaded within {deadline:g} s")
     if error := outcome.exception():
-        raise _explain(error, repo_id, revision, timeout)
+        raise explain(error, repo_id, revision, timeout)
     return outcome.result()
+
+
+@dataclass
+class _Answers:
+    """What a Hub may answer while weights are fetched."""
+
+    most: int  # bytes of the file that is asked for
+
+    def check(self, response: Any) -> None:
+        """Refuses headers that would lead huggingface_hub 2.4 out of its cache, and files larger than announced.
+
+        The client makes paths of an ETag and of a commit as they come.
+        """
+        if "/resolve/" not in response.request.url.path and response.request.method != "GET":
+            return
+        headers = response.headers
+        for name in ("etag", "x-linked-etag", "x-repo-commit"):
+            value = headers.get(name, "") if "/resolve/" in response.request.url.path else ""
+            if value and not ETAG.fullmatch(value):
+                raise WeightsError(f"the Hub answers with a {name} that is none: {value[:40]!r}")
+        size = headers.get("x-linked-size") or (headers.get("content-length") if response.is_success else "") or "0"
+        fetched = response.status_code in (200, 206, 302, 307) and "/api/" not in response.request.url.path
+        if fetched and (not size.isdecimal() or int(size) > self.most):
+            raise WeightsError(f"the Hub sends {size[:20]} bytes, where at most {self.most:,} were announced")
+
+
+@contextlib.contextmanager
+def _watched_answers() -> Iterator[_Answers]:
+    from huggingface_hub import get_session
+
+    answers, hooks = _Answers(MAX_PAGE), get_session().event_hooks["response"]
+    hooks.append(answers.check)
+    try:
+        yield answers
+    finally:
+        hooks.remove(answers.check)
+
+
+@contextlib.contextmanager
+def answering_within(seconds: float) -> Iterator[None]:
+    """Inside, the Hub may stay silent for so long: the client's own time-out is none, and few of its calls take one."""
+    from huggingface_hub import get_session
+
+    session = get_session()
+    before, session.timeout = session.timeout, seconds
+    try:
+        yield
+    finally:
+        session.timeout = before
 
 
 def push(
@@ -545,7 +674,7 @@ def push(
     WeightsError: folder not whole, no token, no permission, repository public where `private` is asked, Hub
     unreachable or too slow.
     """
-    from huggingface_hub import HfApi, get_session, get_token
+    from huggingface_hub import HfApi, get_token
 
     manifest = verify(folder)
     if not (token or get_token()):
@@ -567,17 +696,11 @@ def push(
         )
         return commit.commit_url
 
-    outcome: Future[str] = Future()
-    session = get_session()
-    silence = session.timeout  # the client's own is none at all: few of its calls take a timeout, so all get this one
-    session.timeout = timeout
     try:
-        _settle(outcome, send)
-    finally:
-        session.timeout = silence
-    if error := outcome.exception():
-        raise _explain(error, repo_id, revision, timeout)
-    return outcome.result()
+        with answering_within(timeout):
+            return send()
+    except Exception as error:  # the Hub client raises errors of many unrelated kinds
+        raise explain(error, repo_id, revision, timeout) from None
 
 
 def _settle(outcome: Future[T], work: Callable[[], T]) -> None:
@@ -588,7 +711,7 @@ def _settle(outcome: Future[T], work: Callable[[], T]) -> None:
         outcome.set_exception(error)
 
 
-def _explain(error: BaseException, repo_id: str, revision: str | None, timeout: float) -> WeightsError:
+def explain(error: BaseException, repo_id: str, revision: str | None, timeout: float) -> WeightsError:
     """One line for what the Hub client raised, whose own messages run to many and hide the cause in a chain."""
     from huggingface_hub import constants, errors
 

@@ -646,12 +646,8 @@ class Trainer:
         averages = [torch.stack([r[name].float() for r in window if name in r]).mean() for name in names]
         averages = torch.as_tensor(self.accelerator.reduce(torch.stack(averages), "mean"))
         means = dict(zip(names, averages.tolist(), strict=True))
-        if not all(math.isfinite(value) for value in means.values()):
-            wrong = next(name for name, value in means.items() if not math.isfinite(value))
-            raise FloatingPointError(
-                f"{wrong} is not finite at step {self.progress.updates}: lower the learning rate, and go on from the "
-                "last checkpoint with --resume"
-            )
+        if wrong := next((name for name, value in means.items() if not math.isfinite(value)), None):
+            raise self._not_finite(wrong)
         if not self.accelerator.is_main_process:
             return
         means["images_per_second"] = rate
@@ -660,6 +656,19 @@ class Trainer:
         self.accelerator.log(means, step=self.progress.updates)
         shown = {name: f"{value:.3g}" for name, value in means.items() if name in ("d", "g", "d_real", "d_fake")}
         bar.set_postfix(shown | {"img/s": f"{rate:.0f}"})
+
+    def _not_finite(self, what: str) -> FloatingPointError:
+        return FloatingPointError(
+            f"{what} is not finite at step {self.progress.updates}: lower the learning rate, and go on from the last "
+            "checkpoint with --resume"
+        )
+
+    def _check_finite(self) -> None:
+        """Weights that are not numbers are never saved over good ones."""
+        for name, parameters in self._trainable.items():
+            tensors = [p.detach() for p in parameters]
+            if tensors and not all(bool(t.isfinite().all()) for t in torch._foreach_norm(tensors)):
+                raise self._not_finite(f"a weight of {name!r}")
 
     def _append(self, record: dict[str, Any]) -> None:
         with open(self.run_folder / "log.jsonl", "a") as file:
@@ -795,6 +804,7 @@ class Trainer:
         if (self.run_folder / "checkpoints" / name).exists():
             return
         checkpoints.check_readable(self.state, "step.state")
+        self._check_finite()
         if self.accelerator.is_main_process:
             checkpoints.begin(self.run_folder, name)
         self.accelerator.wait_for_everyone()

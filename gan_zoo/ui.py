@@ -35,6 +35,7 @@ os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
 import gradio as gr
 import torch
+import uvicorn.config
 from gradio import processing_utils, utils
 from gradio.context import Context
 from gradio.data_classes import ImageData
@@ -179,7 +180,7 @@ def infer(slug: str, task: str, preset: str | None, arguments: dict[str, Any]) -
         raise gr.Error(f"stopped after {CALL_SECONDS} seconds: ask for less", print_exception=False) from None
     except Exception as error:
         log.exception("%s.%s failed", slug, task)
-        raise gr.Error("something went wrong on the server; its log has the details", print_exception=False) from error
+        raise gr.Error(gate.what_went_wrong(error), print_exception=False) from error
 
 
 _plugins: dict[str, Plugin] = {}  # those of the page, by slug
@@ -613,7 +614,10 @@ def launch(
         folder=utils.get_upload_folder,
         hosts=gate.allowed_hosts(bound),
         alive=lambda: not page._queue.stopped,
+        endpoints=cache(lambda: gate.endpoints_of(page)),
     )
+    gate.tell_errors()
+    uvicorn.config.HTTP_PROTOCOLS["auto"] = "gan_zoo.gate:Impatient"
     settings: Mapping[str, Any] = launch_settings() | {"server_name": host, "server_port": port} | options
     return page.launch(**settings, app_kwargs={"middleware": [guard]})
 

@@ -78,6 +78,8 @@ class LoopbackHub:
         self.requests: list[str] = []  # "METHOD /path -> status"
         self.delay = 0.0
         self.damage = ""
+        self.etag = ""  # a lie about every file
+        self.swollen = 0  # bytes that large files are said to be larger
         self.lock = threading.Lock()
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), type("BoundHandler", (Handler,), {"hub": self}))
         self.server.daemon_threads = True
@@ -320,8 +322,9 @@ class Handler(BaseHTTPRequestHandler):
             raise Refusal(404, "EntryNotFound", "Entry not found", sha)
         file = files[path]
         if not file.lfs:
-            return self.content(file.data, commit | {"ETag": f'"{file.git_oid}"'})
-        linked = {"X-Linked-Etag": f'"{file.sha256}"', "X-Linked-Size": str(len(file.data))}
+            return self.content(file.data, commit | {"ETag": f'"{self.hub.etag or file.git_oid}"'})
+        etag = self.hub.etag or file.sha256
+        linked = {"X-Linked-Etag": f'"{etag}"', "X-Linked-Size": str(len(file.data) + self.hub.swollen)}
         self.hub.objects[file.sha256] = file.data
         return 302, b"", commit | linked | {"Location": f"http://localhost:{self.hub.port}/storage/{file.sha256}"}
 

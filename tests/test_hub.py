@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 import torch
-from loopback_hub import LoopbackHub
+from loopback_hub import LoopbackHub, Stored
 from PIL import Image
 from safetensors.torch import load_file, save_file
 from tiny_pipeline import OtherPipeline, TinyEvaluator, TinyPipeline, tiny
@@ -532,3 +532,86 @@ def test_a_preset_knows_the_settings_it_was_trained_with(tmp_path: Path) -> None
     assert trained.settings == ToySettings(loss="hinge", width=8)
     hub.save(pipeline, folder, plugin="toy", preset="squares", card="", settings={"width": "wide", "loss": "x"})
     assert hub.as_trained(Toy(), str(folder)).settings.loss == "x"  # as told: the plugin itself says what it refuses
+
+
+# -- what strangers put there ------------------------------------------------------------------------------------------
+
+
+def rewritten(folder: Path, name: str, change) -> Path:
+    """The folder with a JSON file changed, and the manifest's hash of it too: who can change one can change both."""
+    path, manifest = folder / name, json.loads((folder / "gan_zoo.json").read_text())
+    data = change if isinstance(change, bytes) else json.dumps(json.loads(path.read_text()) | change).encode()
+    path.write_bytes(data)
+    if name != "gan_zoo.json":
+        manifest["files"][name] = {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+        (folder / "gan_zoo.json").write_text(json.dumps(manifest))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("generator/config.json", {"width": 10**9}, "far larger than the tensors that are there"),
+        ("generator/config.json", {"latent": 10**5, "width": 10**5}, "far larger than the tensors that are there"),
+        ("generator/config.json", {"width": []}, "does not fit TinyGenerator"),
+        ("generator/config.json", {"width": -1}, "does not fit TinyGenerator"),
+        ("generator/config.json", {"self": 1}, "does not fit TinyGenerator"),
+        ("generator/config.json", b"[" * 100_000, "is not a JSON object"),
+        ("model_index.json", {"scale": {"a": []}, "self": 1}, "multiple values for argument 'self'"),
+        ("gan_zoo.json", {"format": -1}, "expected a format from 1 to 1, got -1"),
+        ("gan_zoo.json", {"format": 0}, "expected a format from 1 to 1, got 0"),
+        ("gan_zoo.json", {"format": float("nan")}, "expected a format from 1 to 1, got nan"),
+        ("gan_zoo.json", {"format": True}, "expected a format from 1 to 1, got True"),
+        ("gan_zoo.json", {"format": "1"}, "expected a format from 1 to 1, got 1"),
+        ("gan_zoo.json", {"plugin": ["tiny"]}, "is damaged"),
+        ("gan_zoo.json", {"settings": []}, "is damaged"),
+        ("gan_zoo.json", b"[" * 100_000, "is damaged"),
+    ],
+    ids=str,
+)
+def test_hostile_folders_are_refused_in_one_line(weights, name, change, message):
+    with pytest.raises(WeightsError) as refused:
+        hub.load(rewritten(weights, name, change), TinyPipeline)
+    assert message in one_line(str(refused.value))
+
+
+def test_tensors_of_odd_types_are_refused(weights):
+    tensors = load_file(weights / TENSORS)
+    tensors["paint.bias"] = tensors["paint.bias"].to(torch.float8_e4m3fn)
+    save_file(tensors, weights / TENSORS)
+    with pytest.raises(WeightsError, match=r"'paint.bias' is torch.float8_e4m3fn, expected float16"):
+        hub.load(rewritten(weights, TENSORS, (weights / TENSORS).read_bytes()), TinyPipeline)
+
+
+@pytest.mark.parametrize("name", ["README.md", "samples.png", "generator/config.json", "gan_zoo.json"])
+def test_links_out_of_the_folder_are_not_followed(weights, tmp_path, name):
+    secret = tmp_path / "secret"
+    secret.write_bytes((weights / name).read_bytes())
+    (weights / name).unlink()
+    (weights / name).symlink_to(secret)
+    with pytest.raises(WeightsError, match="is a link out of the weights folder"):
+        hub.verify(weights)
+
+
+def test_an_etag_cannot_lead_out_of_the_cache(server, weights, tmp_path):
+    push(server, tmp_path / "owner", weights)
+    server.etag = "../../../../../escaped"
+    (answer,) = client(server, tmp_path / "reader", "hub.pull, 'ana/dots'")
+    assert "the Hub answers with a" in answer["error"]
+    assert not list(tmp_path.rglob("escaped*"))
+
+
+def test_more_than_was_announced_is_not_fetched(server, weights, tmp_path):
+    push(server, tmp_path / "owner", weights)
+    server.swollen = 10**9
+    (answer,) = client(server, tmp_path / "reader", "hub.pull, 'ana/dots'")
+    assert "where at most" in answer["error"]
+    server.swollen = 0
+    manifest = json.loads((weights / "gan_zoo.json").read_text())
+    manifest["files"][TENSORS]["size"] = 10**12
+    (weights / "gan_zoo.json").write_text(json.dumps(manifest))
+    files = dict(server.repos["ana/dots"].commits[server.repos["ana/dots"].branches["main"]])
+    files["gan_zoo.json"] = Stored((weights / "gan_zoo.json").read_bytes(), lfs=False)
+    server.repos["ana/dots"].commit("main", files)
+    (answer,) = client(server, tmp_path / "reader", "hub.pull, 'ana/dots'")
+    assert "expected at most 4,000,000,000" in answer["error"]

@@ -37,6 +37,21 @@ def read_recipe(name: str) -> dict[str, Any]:
     return recipe
 
 
+def read_run(folder: Path) -> dict[str, Any]:
+    """What a run is, from its run.json. Raises ValueError: no run, or a damaged file."""
+    path = folder / "run.json"
+    if not path.is_file():
+        raise ValueError(f"nothing to resume: {folder} holds no run")
+    try:
+        run = json.loads(path.read_text())
+    except (ValueError, RecursionError):
+        run = None
+    parts = [run.get("config", {}), run.get("settings", {})] if isinstance(run, dict) else [None]
+    if not isinstance(run, dict) or not all(isinstance(part, dict) for part in parts):
+        raise ValueError(f"{path} is damaged: expected a JSON object with config and settings")
+    return run
+
+
 def _parse(field: dataclasses.Field, default: Any) -> Any:
     """How a flag's text becomes the field's value."""
     if isinstance(default, bool):
@@ -139,9 +154,7 @@ def _main(argv: Sequence[str]) -> int:
     out = Path(arguments["out"] or Path("runs") / Path(arguments["recipe"] or known.plugin).stem)
     run: dict[str, Any] = {}
     if arguments["resume"]:
-        if not (out / "run.json").is_file():
-            raise ValueError(f"nothing to resume: {out} holds no run")
-        run = json.loads((out / "run.json").read_text())
+        run = read_run(out)
 
     config = _make(
         TrainConfig, "the trainer", recipe.get("train", {}), run.get("config", {}), _fields(TrainConfig, arguments)
