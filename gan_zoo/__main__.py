@@ -19,6 +19,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from gan_zoo.errors import one_line
+
 if TYPE_CHECKING:  # torch takes seconds to import: each command imports what it needs, and --help needs nothing
     from gan_zoo.plugin import Parameter, Plugin, Task
 
@@ -38,8 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         args = _parser().parse_args(argv)
         return args.run(args) or 0
     except (ValueError, OSError, ImportError, FloatingPointError) as error:
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        print(f"error: {' '.join(lines[:2]) or type(error).__name__}", file=sys.stderr)
+        print(f"error: {one_line(error, 2, 2000)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("error: interrupted", file=sys.stderr)

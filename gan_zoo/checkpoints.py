@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gan_zoo.errors import one_line
+
 HASHES = "hashes.json"  # of the other files of a checkpoint, so that a flipped bit is noticed
 
 
@@ -72,7 +74,7 @@ def write(path: Path, value: Any) -> None:
             os.fsync(file.fileno())
     except (OSError, RuntimeError) as error:  # PyTorch's own writer tells a full disk as a RuntimeError
         shutil.rmtree(path.parent, ignore_errors=True)
-        reason = error.strerror if isinstance(error, OSError) else str(error).split("\n")[0][:80]
+        reason = error.strerror if isinstance(error, OSError) else one_line(error, longest=80)
         raise OSError(
             f"the checkpoint {path.parent.stem} could not be written ({reason}): make room, then --resume"
         ) from None

@@ -22,6 +22,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from gan_zoo import checkpoints, hub, registry
+from gan_zoo.errors import one_line, with_kind
 from gan_zoo.plugin import Data, Film, Fixed, ImageFile, Json, Networks, Plugin, Step, Task
 from gan_zoo.trainer import Duel
 
@@ -240,10 +241,11 @@ def _wrapped(nets: Networks) -> Networks:
 
 def _reason(error: Exception, folder: Path) -> str:
     """One line for what a check found; of an error inside the plugin's own code, with the place in it."""
-    lines = str(error).splitlines() if isinstance(error, AssertionError) else [registry.one_line(error)]
     frames = [f for f in traceback.extract_tb(error.__traceback__) if Path(f.filename).is_relative_to(folder)]
     place = f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
-    return (lines[0] if lines else "an assertion failed") + place
+    if not isinstance(error, AssertionError):
+        return with_kind(error) + place
+    return (one_line(error) if str(error).strip() else "an assertion failed") + place
 
 
 def _chosen(group: dict[str, nn.Module], names: tuple[str, ...] | None, learn: dict[str, list]) -> list[str]:

@@ -26,6 +26,8 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
+from gan_zoo.errors import one_line
+
 if TYPE_CHECKING:
     from datasets import Dataset
 
@@ -125,8 +127,7 @@ def _load_dataset(source: Any, *args: Any, **options: Any) -> dict[str, Any]:
         cause: BaseException = error
         while cause.__cause__ is not None:
             cause = cause.__cause__
-        reason = next(iter(str(cause).strip().splitlines()), "") or type(cause).__name__
-        raise DataError(f"{source}: cannot be read as a data set: {reason} (expected {LAYOUTS})") from error
+        raise DataError(f"{source}: cannot be read as a data set: {one_line(cause)} (expected {LAYOUTS})") from error
 
 
 def _folder(folder: Path, streaming: bool) -> dict[str, Any]:

@@ -22,6 +22,7 @@ import torch.nn.functional as F
 from PIL import Image, ImageOps, PngImagePlugin
 from torch import Tensor
 
+from gan_zoo.errors import one_line
 from gan_zoo.plugin import Film
 
 MAX_PIXELS = 25_000_000  # a phone's photograph (12 megapixels) passes; 100 MB once decoded as RGBA
@@ -100,11 +101,7 @@ def _open(path: str | Path, max_pixels: int, max_bytes: int) -> Iterator[Image.I
     except Image.UnidentifiedImageError:
         raise ImageError(f"{name}: not a picture; {EXPECTED}") from None
     except Exception as error:  # decoders given damaged files raise almost anything
-        raise ImageError(f"{name}: the picture is damaged ({_one_line(error)}); {EXPECTED}") from error
-
-
-def _one_line(error: Exception) -> str:
-    return str(error).strip().split("\n")[0][:100] or type(error).__name__
+        raise ImageError(f"{name}: the picture is damaged ({one_line(error, longest=100)}); {EXPECTED}") from error
 
 
 def _upright(image: Image.Image) -> Image.Image:

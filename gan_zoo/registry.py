@@ -23,6 +23,7 @@ from importlib import metadata
 from typing import Any, NamedTuple
 
 from gan_zoo import plugins
+from gan_zoo.errors import with_kind
 from gan_zoo.plugin import Plugin, Text
 
 GROUP = "gan_zoo.plugins"
@@ -88,7 +89,7 @@ def collect(sources: Iterable[Source]) -> Registry:
             validate(cls)
             plugin = cls()
         except Exception as error:  # whatever a plugin does wrong must not take the others down
-            registry.broken.append(Broken(source.name, one_line(error)))
+            registry.broken.append(Broken(source.name, with_kind(error)))
             continue
         names = [(slugs, "slug", cls.slug)] + [(endpoints, "endpoint", f"{cls.slug}_{task}") for task in cls.tasks()]
         for taken, kind, name in names:
@@ -125,14 +126,6 @@ def validate(cls: Any) -> None:
                 raise ValueError(f"task {name}: the argument name {parameter.name!r} is reserved")
             if inspect.signature(task.function).parameters[parameter.name].kind is not inspect.Parameter.KEYWORD_ONLY:
                 raise TypeError(f"task {name}: {parameter.name!r} must be a keyword-only argument, after `*`")
-
-
-def one_line(error: BaseException) -> str:
-    """The first line of an error's message; its type too, where the message alone does not say what happened."""
-    text = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
-    if isinstance(error, (ValueError, ImportError, OSError)) and text:
-        return text
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def _built_in() -> Iterator[Source]:

@@ -29,6 +29,9 @@ from PIL import Image
 
 from gan_zoo import gate, registry, ui
 from gan_zoo.plugin import Task, Text
+from gan_zoo.ui import calls
+from gan_zoo.ui.page import QUEUE_LENGTH
+from gan_zoo.ui.words import both
 
 SNAPSHOT = Path(__file__).with_name("api_snapshot.json")
 PLUGINS = registry.discover().plugins
@@ -214,7 +217,7 @@ def test_missing_weights_say_what_to_do_and_not_where_they_would_be(client: Clie
 )
 def test_messages_hold_no_path_of_the_server(line: str, told: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GAN_ZOO_WEIGHTS", "/srv/zoo/w")
-    assert ui._without_paths(line) == (told or line)
+    assert calls.without_paths(line) == (told or line)
 
 
 def test_a_tab_of_its_own_keeps_all_endpoints(client: Client) -> None:
@@ -281,14 +284,14 @@ def test_queue_cannot_be_skipped(client: Client) -> None:
 
 
 def test_calls_are_stopped_when_their_time_is_over(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ui, "CALL_SECONDS", 0.2)
+    monkeypatch.setattr(calls, "CALL_SECONDS", 0.2)
     assert "stopped after 0.2 seconds" in refused(client, "/mirror_brood", words="x")
 
 
 def test_time_limit_is_for_its_own_thread_and_ends() -> None:
     layer = torch.nn.Linear(2, 2)
-    with ui.time_limit(-1):
-        with pytest.raises(ui.TooLong):
+    with calls.time_limit(-1):
+        with pytest.raises(calls.TooLong):
             layer(torch.zeros(1, 2))
         other = threading.Thread(target=layer, args=(torch.zeros(1, 2),))
         failed: list[Any] = []
@@ -377,14 +380,14 @@ def test_uploads_and_results_are_deleted(client: Client, photo: Path) -> None:
 
 
 def test_a_full_queue_says_so(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert page_server.blocks()._queue.max_size == ui.QUEUE_LENGTH
+    assert page_server.blocks()._queue.max_size == QUEUE_LENGTH
     monkeypatch.setattr(page_server.blocks()._queue, "max_size", 2)
-    monkeypatch.setattr(ui, "CALL_SECONDS", 1.5)
-    calls = [client.submit(words="x", api_name="/mirror_brood") for _ in range(ui.AT_ONCE + 2)]
+    monkeypatch.setattr(calls, "CALL_SECONDS", 1.5)
+    waiting = [client.submit(words="x", api_name="/mirror_brood") for _ in range(calls.AT_ONCE + 2)]
     until(lambda: len(page_server.blocks()._queue) >= 2)
     with pytest.raises(QueueError, match="Queue is full! Please try again"):
         client.predict(words="x", api_name="/mirror_echo")
-    for call in calls:  # none may go on computing when the tests are over
+    for call in waiting:  # none may go on computing when the tests are over
         with pytest.raises(AppError, match="stopped after"):
             call.result(timeout=60)
 
@@ -403,5 +406,5 @@ def test_words_are_said_in_both_languages() -> None:
 
 
 def test_two_pages_in_one_process_do_not_share_words() -> None:
-    assert ui.both(Text("a < b", "a > b")).count("<span") == 2
-    assert "a &lt; b" in ui.both(Text("a < b", "a > b"))
+    assert both(Text("a < b", "a > b")).count("<span") == 2
+    assert "a &lt; b" in both(Text("a < b", "a > b"))

@@ -24,9 +24,10 @@ from tiny_pipeline import OtherPipeline, TinyEvaluator, TinyPipeline, tiny
 from toy import Toy, ToySettings
 
 from gan_zoo import hub
+from gan_zoo import weights as weights_folder
 from gan_zoo.hub import WeightsError
 
-TENSORS = f"generator/{hub.WEIGHTS}"
+TENSORS = f"generator/{weights_folder.WEIGHTS}"
 FACTS = hub.CardFacts(
     title="Tiny pictures",
     plugin="tiny",
@@ -124,7 +125,7 @@ def test_loading_says_nothing(weights):
 
 def test_the_folder_holds_what_the_layout_says_and_nothing_else(weights, tmp_path):
     found = sorted(str(path.relative_to(weights)) for path in weights.rglob("*") if path.is_file())
-    network = ["config.json", hub.WEIGHTS, "networks.py"]
+    network = ["config.json", weights_folder.WEIGHTS, "networks.py"]
     expected = ["README.md", hub.MANIFEST, "model_index.json", "pipeline.py", "samples.png"]
     assert found == sorted(expected + [f"{name}/{file}" for name in ("generator", "judge") for file in network])
     assert all(t.dtype in (torch.float16, torch.int64) for t in load_file(weights / TENSORS).values())
@@ -215,8 +216,8 @@ def test_a_folder_set_aside_by_a_killed_save_comes_back(weights):
 
 def test_missing_folder_and_files(weights, tmp_path):
     assert "no weights folder at" in error(tmp_path / "nothing", TinyPipeline)
-    (weights / "judge" / hub.WEIGHTS).unlink()
-    assert f"judge/{hub.WEIGHTS} is missing" in error(weights, TinyPipeline)
+    (weights / "judge" / weights_folder.WEIGHTS).unlink()
+    assert f"judge/{weights_folder.WEIGHTS} is missing" in error(weights, TinyPipeline)
     (weights / hub.MANIFEST).unlink()
     assert "this is no weights folder" in error(weights, TinyPipeline)
 
@@ -328,6 +329,7 @@ def server():
 PRELUDE = """
 import json, time
 from gan_zoo import hub
+from gan_zoo import weights as weights_folder
 
 def attempt(function, *arguments, **options):
     start = time.monotonic()

@@ -19,9 +19,9 @@ import torch
 import yaml
 from page_server import Mirror
 
-from gan_zoo import ui
 from gan_zoo.plugins.anime.networks import AnimeGenerator
 from gan_zoo.plugins.anime.pipeline import AnimePipeline
+from gan_zoo.ui import calls
 
 ROOT = Path(__file__).parents[1]
 
@@ -80,6 +80,7 @@ import json, sys
 import torch
 torch.cuda.is_available = lambda: {cuda}
 from gan_zoo import registry, ui
+from gan_zoo.ui import calls
 import gradio as gr
 from page_server import Mirror
 
@@ -93,9 +94,9 @@ class Noted(Mirror):
 plugin = Noted({{}})
 ui.build(registry.Registry({{"mirror": plugin}}, []))
 at_start = list(loaded)
-words = ui.infer("mirror", "echo", None, {{"words": "hello"}})
+words = calls.infer("mirror", "echo", None, {{"words": "hello"}})
 try:
-    ui.infer("mirror", "noise", "lost", {{}})
+    calls.infer("mirror", "noise", "lost", {{}})
 except gr.Error as error:
     refusal = error.message
 spaces = sys.modules.get("spaces")
@@ -130,11 +131,11 @@ def test_without_a_gpu_a_space_loads_when_asked(tmp_path: Path) -> None:
     assert "train them" in refusal
 
 
-@pytest.mark.skipif(ui.SPACES, reason="the package spaces is installed here")
+@pytest.mark.skipif(calls.SPACES, reason="the package spaces is installed here")
 def test_elsewhere_nothing_is_decorated_and_models_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert ui.on_gpu(len) is len
+    assert calls.on_gpu(len) is len
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    ui.load_on_gpu(plugin := Mirror({}))
+    calls.load_on_gpu(plugin := Mirror({}))
     assert plugin._pipelines == {}
 
 

@@ -18,6 +18,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from gan_zoo.errors import one_line
+
 RECIPES = Path(__file__).parent / "recipes"
 
 
@@ -109,7 +111,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return _main(sys.argv[1:] if argv is None else argv)
     except (ValueError, FloatingPointError, ImportError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {one_line(error, 2, 2000)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:  # before training began, or asked twice
         return 130

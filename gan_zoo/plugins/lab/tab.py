@@ -142,7 +142,7 @@ def _player(plugin: Lab) -> Any:
 
 
 def _template() -> str:
-    from gan_zoo.ui import both
+    from gan_zoo.ui.words import both
 
     buttons = "".join(f'<button type="button" {attributes}>{both(text)}</button>' for attributes, text in BUTTONS)
     scenes = "".join(

@@ -156,6 +156,15 @@ class Pose(Plugin):
                 "MakeHuman, CC0.",
             ),
         ),
+        Preset(
+            name="market1501",
+            title=Text("Pedestrians, 64 x 128", "Peatones, 64 x 128"),
+            licence="research",
+            data=Text(
+                "7,896 pictures of 450 pedestrians of Market-1501, from surveillance cameras: research only.",
+                "7896 imágenes de 450 peatones de Market-1501, de cámaras de vigilancia: solo investigación.",
+            ),
+        ),
     )
     Settings: ClassVar[type] = Settings
     settings: Settings

@@ -74,7 +74,7 @@ def _editor(page: Page):
 
 
 def _button(text: Text, action: str, pose: str = "") -> str:
-    from gan_zoo.ui import both
+    from gan_zoo.ui.words import both
 
     return f'<button type="button" data-do="{action}" data-pose="{pose}">{both(text)}</button>'
 

@@ -1,0 +1,135 @@
+"""Calls of strangers: their time, their errors, and their results as Gradio takes them."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import os
+import re
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import torch
+from gradio import processing_utils, utils
+
+from gan_zoo import gate, hub, images
+from gan_zoo.plugin import Film, Plugin, Task
+
+log = logging.getLogger(__name__)
+CALL_SECONDS = 60  # of computing, for one call
+AT_ONCE = max(1, (os.cpu_count() or 1) // 2)  # calls per plugin: one on two cores, since PyTorch uses both
+SPACES = importlib.util.find_spec("spaces") is not None  # the package that Hugging Face Spaces install
+plugins: dict[str, Plugin] = {}  # those of the page, by slug
+
+
+class _Deadline(threading.local):
+    moment = float("inf")
+
+
+_deadline = _Deadline()
+
+
+class TooLong(RuntimeError):
+    """A call that used up its time."""
+
+
+@contextmanager
+def time_limit(seconds: float) -> Iterator[None]:
+    """Stops the networks of this thread at the first layer that begins after `seconds`, by raising TooLong.
+
+    Threads cannot be stopped from outside, and a caller who gives up does not free the processor: so every module asks
+    for the time before its forward pass.
+    """
+    _watch_modules()
+    _deadline.moment = time.monotonic() + seconds
+    try:
+        yield
+    finally:
+        _deadline.moment = float("inf")
+
+
+@cache
+def _watch_modules() -> None:
+    torch.nn.modules.module.register_module_forward_pre_hook(_check_time)
+
+
+def _check_time(_module: Any, _inputs: Any) -> None:
+    if time.monotonic() > _deadline.moment:
+        raise TooLong
+
+
+def on_gpu(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function as ZeroGPU Spaces want it: decorated where the package `spaces` is, unchanged elsewhere."""
+    if not SPACES:
+        return function
+    import spaces  # pyright: ignore[reportMissingImports]
+
+    return spaces.GPU(duration=CALL_SECONDS)(function)
+
+
+@on_gpu
+def infer(slug: str, task: str, preset: str | None, arguments: dict[str, Any]) -> Any:
+    """Runs a task for a stranger. Whatever fails becomes a gr.Error of one line.
+
+    On ZeroGPU this runs in another process, once a call: so it takes names, not objects, and raises nothing but
+    gr.Error, the only one whose text comes back from there.
+    """
+    try:
+        with time_limit(CALL_SECONDS):
+            return plugins[slug].infer(task, preset, bounds="page", **arguments)
+    except ValueError as error:  # ImageError and WeightsError among them: they say what to do
+        raise gr.Error(without_paths(str(error)), duration=20, print_exception=False) from error
+    except TooLong:
+        raise gr.Error(f"stopped after {CALL_SECONDS} seconds: ask for less", print_exception=False) from None
+    except Exception as error:
+        log.exception("%s.%s failed", slug, task)
+        raise gr.Error(gate.what_went_wrong(error), print_exception=False) from error
+
+
+def load_on_gpu(plugin: Plugin) -> None:
+    """Loads all presets of a plugin at once where a Space has a GPU.
+
+    ZeroGPU wants models on "cuda" before the page opens: what a call loads is lost with the call's process. Elsewhere
+    models wait for their first call.
+    """
+    if not (SPACES and torch.cuda.is_available()):
+        return
+    for preset in plugin.presets:
+        try:
+            plugin.ready(preset.name)
+        except Exception as error:  # one preset must not take the others down; who asks for it is told why
+            log.warning("%s/%s is not loaded: %s", plugin.slug, preset.name, error)
+
+
+def without_paths(line: str) -> str:
+    """A message for strangers, who need not know where on this machine things are: `weights/...`, or a bare name."""
+    if (root := hub.weights_root()).is_absolute():
+        line = line.replace(str(root), "weights")
+    return re.sub(r"(?<![\w/:.~-])(?:/[\w.@+~-]+)+/(?=[\w.@+-])", "", line)
+
+
+def answer(plugin: Plugin, task: Task, preset: str | None, arguments: dict[str, Any]) -> Any:
+    """The result of a call as Gradio's components take it. Raises gr.Error."""
+    return as_outputs(task, infer(plugin.slug, task.name, preset, arguments))
+
+
+def as_outputs(task: Task, result: Any) -> Any:
+    shown = [_as_shown(value) for value in (result if len(task.outputs) > 1 else [result])]
+    return shown if len(shown) > 1 else shown[0]
+
+
+def _as_shown(value: Any) -> Any:
+    if isinstance(value, list):  # a picture's caption is also what tells of it to who cannot see
+        return [(picture, picture.info["caption"]) if "caption" in picture.info else picture for picture in value]
+    if not isinstance(value, Film):
+        return value
+    with tempfile.TemporaryDirectory() as folder:
+        path = images.save_film(value, Path(folder) / "film.mp4")
+        return processing_utils.save_file_to_cache(path, utils.get_upload_folder())
