@@ -22,9 +22,9 @@ from PIL import Image
 from torch import Tensor, nn
 
 from gan_zoo import checkpoints, hub, registry
+from gan_zoo.duel import Duel, adam, seeded_step
 from gan_zoo.errors import one_line, with_kind
 from gan_zoo.plugin import Data, Film, Fixed, ImageFile, Json, Networks, Plugin, Step, Task
-from gan_zoo.trainer import Duel
 
 BATCH = 4
 TOLERANCE = 1  # of 255: how far two runs of the same call may differ
@@ -53,8 +53,7 @@ class Bench:
         return hub.save(pipeline, self.folder / "weights", plugin=self.plugin.slug, preset="check", card="")
 
     def step(self, stage: str = "gan", **state: Any) -> Step:
-        generator = torch.Generator().manual_seed(0)
-        return Step(0, stage, 0.0, slice(0, BATCH), BATCH, generator, torch.device("cpu"), dict(state))
+        return seeded_step([0], BATCH, stage=stage, state=dict(state))
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -107,12 +106,14 @@ def check_halves(bench: Bench) -> None:
             "D": _chosen(nets.discriminators, stage.discriminators, learn),
         }
         with _only(learn, chosen["G"] + chosen["D"]):
-            adam = {half: _adam(names, learn) for half, names in chosen.items()}
-            duel = Duel(plugin, nets, adam["G"], adam["D"], parallel=_wrapped(nets))
+            optimizers = {
+                half: adam([nets[name] for name in names], 1e-3, (0.9, 0.999)) for half, names in chosen.items()
+            }
+            duel = Duel(plugin, nets, optimizers["G"], optimizers["D"], parallel=_wrapped(nets))
             step = bench.step(stage.name)
             fakes = duel.generate(batch, step)
             for half, run in (("D", duel.d_step), ("G", duel.g_step)):
-                if adam[half] is None:
+                if optimizers[half] is None:
                     continue
                 before = _parameters(nets)
                 losses = run(batch, fakes, step)
@@ -262,11 +263,6 @@ def _only(learn: dict[str, list[nn.Parameter]], names: list[str]) -> Iterator[No
     for parameters in learn.values():
         for p in parameters:
             p.requires_grad_(True)
-
-
-def _adam(names: list[str], learn: dict[str, list[nn.Parameter]]) -> torch.optim.Optimizer | None:
-    parameters = [p for name in names for p in learn[name]]
-    return torch.optim.Adam(parameters, lr=1e-3) if parameters else None
 
 
 def _parameters(nets: Networks) -> dict[str, Tensor]:

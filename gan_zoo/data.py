@@ -26,6 +26,7 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
+from gan_zoo import images
 from gan_zoo.errors import one_line
 
 if TYPE_CHECKING:
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-PICTURES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
 VALIDATION_NAMES = ("validation", "valid", "val", "dev", "test")  # best first
 LAYOUTS = (
     "a Hub dataset id, a folder of pictures (subfolders are labels), a folder with trainA/ and trainB/, "
@@ -143,7 +143,7 @@ def _folder(folder: Path, streaming: bool) -> dict[str, Any]:
         return _load_dataset(folder, str(folder), streaming=streaming)
     if any(f.stem == "metadata" and f.suffix in (".csv", ".jsonl", ".parquet") for f in files):
         return _load_dataset(folder, "imagefolder", data_dir=str(folder), streaming=streaming)
-    pictures = [f for f in files if f.suffix.lower() in PICTURES]
+    pictures = [f for f in files if f.suffix.lower() in images.SUFFIXES]
     if not pictures:
         kinds = Counter(f.suffix.lower() or "no suffix" for f in files)
         found = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common(5)) or "nothing"
@@ -261,20 +261,6 @@ def domains(dataset: Dataset) -> dict[str, Dataset]:
 # Pictures as tensors
 
 
-def to_rgb(picture: Image.Image) -> Image.Image:
-    """Any PIL picture as 8-bit RGB: EXIF orientation obeyed, transparency on white, 16 bit scaled to 8."""
-    picture = ImageOps.exif_transpose(picture)
-    if picture.mode == "RGB" and "transparency" not in picture.info:
-        return picture
-    if picture.mode.startswith("I"):  # 16 bit: PIL's own conversion would clip at 255
-        grey = np.asarray(picture).astype(np.float32).clip(0, 65535) / 257
-        return Image.fromarray(grey.round().astype(np.uint8)).convert("RGB")
-    if picture.has_transparency_data:
-        picture = picture.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
-    return picture.convert("RGB")
-
-
 def images_to_tensor(
     dataset: Dataset, size: int | tuple[int, int], column: str = "image", rows: Iterable[int] | None = None
 ) -> Tensor:
@@ -299,7 +285,7 @@ def images_to_tensor(
             # datasets opens paths inside archives and on the Hub as well as local ones
             picture = Image.open(io.BytesIO(cell["bytes"])) if cell["bytes"] is not None else _open(cell["path"])
             with picture:
-                rgb = to_rgb(picture)
+                rgb = images.to_rgb(picture)
                 if rgb.size != (width, height):
                     rgb = ImageOps.fit(rgb, (width, height), Image.Resampling.LANCZOS)
                 out[place] = np.asarray(rgb)

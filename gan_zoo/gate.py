@@ -266,6 +266,11 @@ def usage(folder: str) -> tuple[int, int]:
     return volume, files
 
 
+def address(host: str | None) -> str:
+    """What the page binds to: `host`, else GRADIO_SERVER_NAME, else this machine alone."""
+    return host or os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1")
+
+
 def allowed_hosts(bound: str) -> tuple[str, ...] | None:
     """By which names a page bound to this address may be called: GAN_ZOO_HOSTS (comma-separated), else by local names
     where it serves this machine alone, else by any.

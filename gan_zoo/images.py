@@ -32,6 +32,7 @@ MAX_FRAMES = 240
 # Formats that browsers show, and what scanners write. Pillow knows more, but some of their readers are seldom used and
 # one (EPS) runs another program.
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
+SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif"}
 EXPECTED = "expected a picture (PNG, JPEG, WebP, GIF, BMP, TIFF or AVIF)"
 
 
@@ -102,6 +103,11 @@ def _open(path: str | Path, max_pixels: int, max_bytes: int) -> Iterator[Image.I
         raise ImageError(f"{name}: not a picture; {EXPECTED}") from None
     except Exception as error:  # decoders given damaged files raise almost anything
         raise ImageError(f"{name}: the picture is damaged ({one_line(error, longest=100)}); {EXPECTED}") from error
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """Any PIL picture as 8-bit RGB: upright, 16 bit scaled to 8, what is transparent on white."""
+    return on_white(_eight_bit(_upright(image), "picture"))
 
 
 def _upright(image: Image.Image) -> Image.Image:

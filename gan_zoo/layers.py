@@ -81,3 +81,17 @@ def balanced(logits: Sequence[Tensor]) -> Tensor:
     """Maps of logits (B, N_i) -> (B, heads x max N_i), a smaller map as its mean: no head outvotes the others."""
     most = max(x.shape[1] for x in logits)
     return torch.cat([x if x.shape[1] == most else x.mean(1, keepdim=True).expand(-1, most) for x in logits], dim=1)
+
+
+class NormBlock(nn.Module):
+    """x + norm(conv(relu(norm(conv(x))))), with 3x3 convolutions and group norm (Wu & He 2018): (B, width, H, W)."""
+
+    def __init__(self, width: int, groups: int = 16):
+        super().__init__()
+        self.conv1 = nn.Conv2d(width, width, 3, padding=1)
+        self.norm1 = nn.GroupNorm(groups, width)
+        self.conv2 = nn.Conv2d(width, width, 3, padding=1)
+        self.norm2 = nn.GroupNorm(groups, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.norm2(self.conv2(F.relu(self.norm1(self.conv1(x)))))

@@ -9,42 +9,52 @@ A plugin is one folder with a class derived from `Plugin`. It fills in
     tab             where the standard one will not do
 
 and gets a trainer, weights on the Hub, a tab, API endpoints, command line flags and tests for it.
-This module imports nothing of gan_zoo: everything else may import it.
+It imports `tasks.py` alone, and that nothing of gan_zoo: everything else may import both.
 """
 
 from __future__ import annotations
 
-import inspect
-import json
 import math
 import threading
-import typing
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol
 
 import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from gan_zoo.tasks import (
+    MAX_SEED,
+    MAX_TEXT,
+    Arg,
+    Bounds,
+    Film,
+    ImageFile,
+    Json,
+    Parameter,
+    Seed,
+    Task,
+    Text,
+    read_task,
+    sign,
+    task,
+)  # fmt: skip
+
 if TYPE_CHECKING:
     from diffusers import DiffusionPipeline
+
+__all__ = [
+    "MAX_SEED", "MAX_TEXT", "Arg", "Batch", "Bounds", "Data", "Evaluation", "Fakes", "Film", "Fixed", "ImageFile",
+    "Json", "Licence", "Losses", "Networks", "Page", "Panel", "Parameter", "Plugin", "Preset", "Seed", "Stage", "Step",
+    "Task", "Text", "task",
+]  # fmt: skip
 
 Batch = dict[str, Tensor]
 Fakes = Any  # any pytree of tensors; the trainer detaches it for the discriminator's half
 Licence = Literal["open", "research"]
-
-MAX_SEED = 2**32 - 1
-MAX_TEXT = 200_000  # characters of an argument
-
-
-class Text(NamedTuple):
-    """A sentence of the page in its two languages."""
-
-    en: str
-    es: str
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -66,185 +76,6 @@ class Preset:
     licence_id: str = "other"  # as the Hub names it: "cc0-1.0", "cc-by-4.0" ...
     repo_id: str | None = None
     revision: str | None = None
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# Tasks: typed functions that become tabs, endpoints, flags and MCP tools
-
-
-@dataclass(frozen=True)
-class Arg:
-    """What the page, the API and the command line need to know of a task's argument, besides its type and default.
-
-    `maximum` bounds strangers (page, API, MCP); `cli_maximum` bounds the owner of the machine (CLI, Python).
-    `component` names a Gradio component class to use instead of the type's usual one. `names` are what the page calls
-    the choices of a Literal, in their order.
-    """
-
-    label: Text
-    info: Text | None = None
-    minimum: float | None = None
-    maximum: float | None = None
-    cli_maximum: float | None = None
-    step: float | None = None
-    component: str | None = None
-    names: tuple[Text, ...] | None = None
-
-
-class Film(NamedTuple):
-    """A moving picture: PIL frames of one size, shown `fps` times a second."""
-
-    frames: list[Image.Image]
-    fps: float
-
-
-ImageFile = typing.NewType("ImageFile", str)  # path of a picture, read by gan_zoo.images
-Json = typing.NewType("Json", str)  # as text; callers may give the value itself, the command line also a file
-Seed = Annotated[int, Arg(Text("Seed", "Semilla"), minimum=0, maximum=MAX_SEED, component="Number")]
-Bounds = Literal["page", "cli"]
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """One argument of a task: name, type (int, float, bool, str, Json, ImageFile or Literal), default, Arg."""
-
-    name: str
-    type: Any
-    default: Any  # inspect.Parameter.empty where the argument is required
-    arg: Arg
-
-    @property
-    def required(self) -> bool:
-        return self.default is inspect.Parameter.empty
-
-    @property
-    def choices(self) -> tuple[Any, ...] | None:
-        return typing.get_args(self.type) if typing.get_origin(self.type) is Literal else None
-
-    def maximum(self, bounds: Bounds) -> float | None:
-        if bounds == "cli" and self.arg.cli_maximum is not None:
-            return self.arg.cli_maximum
-        return self.arg.maximum
-
-    def check(self, value: Any, bounds: Bounds = "cli") -> Any:
-        """The value in its declared type. Raises ValueError that says what was expected."""
-        if self.choices is not None:
-            if value not in self.choices:
-                raise ValueError(f"{self.name}: {_short(value)} is not one of {', '.join(map(str, self.choices))}")
-            return value
-        if self.type is bool:
-            if not isinstance(value, bool):
-                raise ValueError(f"{self.name}: expected true or false, got {_short(value)}")
-            return value
-        if self.type is int or self.type is float:
-            return self._check_number(value, bounds)
-        if self.type is Json and isinstance(value, (dict, list)):
-            value = json.dumps(value)
-        if self.default == "" and value in (None, ""):  # left out, as the default is
-            return ""
-        if not isinstance(value, (str, Path)) or not str(value):
-            kind = "a picture file" if self.type is ImageFile else "text"
-            raise ValueError(f"{self.name}: expected {kind}, got {_short(value)}")
-        if len(str(value)) > MAX_TEXT:
-            raise ValueError(f"{self.name}: {len(str(value)):,} characters, expected at most {MAX_TEXT:,}")
-        return str(value)
-
-    def _check_number(self, value: Any, bounds: Bounds) -> int | float:
-        low, high = self.arg.minimum, self.maximum(bounds)
-        kind = "a whole number" if self.type is int else "a number"
-        span = "" if low is None or high is None else f" from {low:g} to {high:.10g}"
-        number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        inside = number and (low is None or value >= low) and (high is None or value <= high) and abs(value) < 1e300
-        if not inside or not math.isfinite(value) or (self.type is int and value != int(value)):
-            raise ValueError(f"{self.name}: expected {kind}{span}, got {_short(value)}")
-        return self.type(value)
-
-
-def _short(value: Any) -> str:
-    """A stranger's value as it is quoted back: never longer than a line."""
-    if isinstance(value, int) and abs(value) > 1e18:
-        return "a number of more than 18 digits"
-    text = f"{value:.10g}" if isinstance(value, float) else repr(value)
-    return text if len(text) <= 80 else text[:77] + "..."
-
-
-@dataclass(frozen=True)
-class Task:
-    """A typed function of a plugin: `function(plugin, pipeline, **arguments)`.
-
-    `outputs` maps each result's name to its type: Image.Image, list[Image.Image], Film, str or dict.
-    A function that returns a NamedTuple has one output per field; any other has one, named "result".
-    `first_look`: the page shows what its defaults give before anyone asks, where it has defaults for all.
-    """
-
-    name: str
-    title: Text
-    summary: Text
-    function: Callable[..., Any]
-    parameters: tuple[Parameter, ...]
-    outputs: Mapping[str, Any]
-    first_look: bool = True
-
-    def check(self, arguments: Mapping[str, Any], bounds: Bounds = "cli") -> dict[str, Any]:
-        """The arguments, complete and valid. Raises ValueError naming the argument and what was expected."""
-        names = [p.name for p in self.parameters]
-        unknown = [name for name in arguments if name not in names]
-        if unknown:
-            raise ValueError(f"{self.name} has no argument {unknown[0]!r}; it takes {', '.join(names)}")
-        checked = {}
-        for parameter in self.parameters:
-            if parameter.name in arguments:
-                checked[parameter.name] = parameter.check(arguments[parameter.name], bounds)
-            elif parameter.required:
-                raise ValueError(f"{self.name} needs the argument {parameter.name!r}")
-            else:
-                checked[parameter.name] = parameter.default
-        return checked
-
-
-def task(
-    title: Text, summary: Text, name: str | None = None, *, first_look: bool = True
-) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Marks a method `(self, pipeline, *, argument: Annotated[type, Arg(...)] = default) -> result` as a task.
-
-    The task is called as the method is, unless `name` says otherwise (a task "generate" cannot be the method
-    `generate`, which is the training's). Without `first_look` the page computes nothing before it is asked.
-    """
-
-    def mark(function: Callable[..., Any]) -> Callable[..., Any]:
-        function.__task__ = (name or function.__name__, title, summary, first_look)  # pyright: ignore[reportFunctionMemberAccess]
-        return function
-
-    return mark
-
-
-def _sign(result: Any, slug: str, task: str, preset: str, arguments: dict[str, Any]) -> None:
-    """Writes how it was made into each picture of a result: `info["gan_zoo"]`, JSON, which PNG files keep as text.
-
-    What a task puts into a picture's `info["arguments"]`, such as its own seed, holds for that picture.
-    """
-    for picture in result if isinstance(result, (list, tuple)) else [result]:
-        if isinstance(picture, Image.Image):
-            made = {"plugin": slug, "task": task, "preset": preset}
-            made["arguments"] = arguments | picture.info.pop("arguments", {})
-            picture.info["gan_zoo"] = json.dumps(made)
-        elif isinstance(picture, list):
-            _sign(picture, slug, task, preset, arguments)
-
-
-def _read_task(function: Callable[..., Any]) -> Task:
-    name, title, summary, first_look = function.__task__  # pyright: ignore[reportFunctionMemberAccess]
-    hints = typing.get_type_hints(function, include_extras=True)
-    parameters = []
-    for parameter in list(inspect.signature(function).parameters.values())[2:]:  # after self and pipeline
-        hint = hints[parameter.name]
-        if typing.get_origin(hint) is not Annotated:
-            raise TypeError(f"task {name}: annotate {parameter.name!r} as Annotated[type, Arg(...)]")
-        base, arg = typing.get_args(hint)[:2]
-        parameters.append(Parameter(parameter.name, base, parameter.default, arg))
-    result = hints["return"]
-    outputs = typing.get_type_hints(result) if hasattr(result, "_fields") and result is not Film else {"result": result}
-    return Task(name, title, summary, function, tuple(parameters), outputs, first_look)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -409,6 +240,7 @@ class Plugin(ABC):
     presets: ClassVar[tuple[Preset, ...]] = ()
     formats: ClassVar[Mapping[str, str]] = {}  # of weights that other programs trained: {name: which files it takes}
     Settings: ClassVar[type]
+    Pipeline: ClassVar[type]  # the diffusers pipeline that `pipeline` makes and `load` gives
     score: ClassVar[Mapping[str, float]] = {"kid_x1000": 1.0}  # of `evaluate`, weighted: the least sum is the best
     pipeline_tag: ClassVar[str] = "unconditional-image-generation"  # as the Hub sorts models
     example: ClassVar[str] = ""  # flags that the first task needs, for the card: "--image photo.jpg"
@@ -422,9 +254,11 @@ class Plugin(ABC):
 
     # -- train -------------------------------------------------------------------------------------------------------
 
-    @abstractmethod
     def train(self, **options: Any) -> Path:
-        """Trains, and returns the folder of the finished weights. Usually `return trainer.train(self, **options)`."""
+        """Trains, and returns the folder of the finished weights; `options` are those of `trainer.train`."""
+        from gan_zoo import trainer
+
+        return trainer.train(self, **options)
 
     @abstractmethod
     def networks(self) -> Networks:
@@ -481,9 +315,14 @@ class Plugin(ABC):
 
     # -- load --------------------------------------------------------------------------------------------------------
 
-    @abstractmethod
-    def load(self, preset: str | None = None, **options: Any) -> DiffusionPipeline:
-        """The pipeline of a preset, of a weights folder, or of the default preset."""
+    def load(self, preset: str | None = None, **options: Any) -> Any:
+        """The pipeline of a preset, of a weights folder, or of the default preset; `options` are `hub.load`'s.
+
+        Its class is `Pipeline`.
+        """
+        from gan_zoo import hub
+
+        return hub.load_preset(self, self.Pipeline, preset, **options)
 
     def ready(self, preset: str | None = None) -> DiffusionPipeline:
         """The pipeline of a preset (name, or path of a weights folder), loaded once and kept; on a GPU if there is one.
@@ -526,7 +365,7 @@ class Plugin(ABC):
     def tasks(cls) -> dict[str, Task]:
         """The tasks by name, in the order in which the class defines them."""
         methods = {n: f for base in reversed(cls.__mro__) for n, f in vars(base).items() if hasattr(f, "__task__")}
-        tasks = [_read_task(function) for function in methods.values()]
+        tasks = [read_task(function) for function in methods.values()]
         return {task.name: task for task in tasks}
 
     def examples(self, task: str) -> list[dict[str, Any]]:
@@ -552,7 +391,7 @@ class Plugin(ABC):
             preset = self.preset(preset).name  # a stranger may not name folders of this machine
         result = tasks[name].function(self, self.ready(preset), **checked)
         given = {p.name: checked[p.name] for p in tasks[name].parameters if p.type is not ImageFile}
-        _sign(result, self.slug, name, Path(preset).name if preset else self.preset().name, given)
+        sign(result, self.slug, name, Path(preset).name if preset else self.preset().name, given)
         return result
 
     # -- the page ----------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ import json
 import pytest
 
 from gan_zoo import registry
-from gan_zoo.trainer import TrainConfig
+from gan_zoo.config import TrainConfig
 from train.__main__ import RECIPES, main, read_recipe
 
 SMALL = ["--resolution", "16", "--channels", "8,8,8", "--latent-dim", "8", "--discriminator", "residual"]

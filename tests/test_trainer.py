@@ -19,8 +19,10 @@ from torch import Tensor, nn
 from toy import Squares, Toy, ToySettings
 
 from gan_zoo import checkpoints
+from gan_zoo.config import TrainConfig, learning_rate
+from gan_zoo.duel import Duel, Ema
 from gan_zoo.plugin import Evaluation, Networks, Stage, Step
-from gan_zoo.trainer import Duel, Ema, TrainConfig, Trainer, learning_rate
+from gan_zoo.trainer import Trainer
 
 HERE = Path(__file__).parent
 ENVIRONMENT = os.environ | {"PYTHONPATH": f"{HERE.parent}{os.pathsep}{HERE}", "OMP_NUM_THREADS": "1"}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 import torch
@@ -13,7 +12,7 @@ from diffusers.models.modeling_utils import ModelMixin
 from PIL import Image
 from torch import Tensor, nn
 
-from gan_zoo import hub, images, losses, trainer
+from gan_zoo import images, losses
 from gan_zoo.plugin import (
     Arg,
     Batch,
@@ -95,11 +94,9 @@ class Toy(Plugin):
     paper: ClassVar[str] = "https://arxiv.org/abs/1406.2661"
     presets: ClassVar[tuple[Preset, ...]] = (Preset("squares", TITLE, "open", TITLE, licence_id="cc0-1.0"),)
     Settings: ClassVar[type] = ToySettings
+    Pipeline: ClassVar[type] = ToyPipeline
     settings: ToySettings
     score: ClassVar[dict[str, float]] = {"distance": 1.0}
-
-    def train(self, **options: Any) -> Path:
-        return trainer.train(self, **options)
 
     def networks(self) -> Networks:
         s = self.settings
@@ -136,9 +133,6 @@ class Toy(Plugin):
         fake, real = pipeline(0, count), data.batch(range(count))["image"]
         distance = (fake.mean(0) - real.mean(0)).abs().mean()
         return Evaluation({"distance": float(distance)}, "mean absolute difference of the mean pictures")
-
-    def load(self, preset: str | None = None, **options: Any) -> ToyPipeline:
-        return hub.load_preset(self, ToyPipeline, preset, **options)
 
     @task(TITLE, TITLE, name="generate")
     def generate_task(

@@ -16,8 +16,9 @@ import sys
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
+from gan_zoo.cli import Parser
 from gan_zoo.errors import one_line
 
 RECIPES = Path(__file__).parent / "recipes"
@@ -70,25 +71,19 @@ def _true_or_false(text: str) -> bool:
     return text.lower() == "true"
 
 
-class Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line; flags are never abbreviated."""
-
-    def error(self, message: str) -> NoReturn:
-        raise ValueError(message)
-
-
 def _add_flags(parser: Parser, title: str, defaults: Any) -> None:
     group = parser.add_argument_group(title)
     for field in dataclasses.fields(defaults):
         default = getattr(defaults, field.name)
         shown = ",".join(map(str, default)) if isinstance(default, tuple) else default
+        about = field.metadata.get("help", "")
         group.add_argument(
             "--" + field.name.replace("_", "-"),
             dest=field.name,
             type=_parse(field, default),
             default=argparse.SUPPRESS,
             metavar="V",
-            help=f"default {shown}",
+            help=f"{about}{'; ' if about else ''}default {shown}".replace("%", "%%"),
         )
 
 
@@ -130,12 +125,13 @@ def _main(argv: Sequence[str]) -> int:
     first.add_argument("plugin", help=", ".join(slugs))
     known, _ = first.parse_known_args(argv)
 
-    from gan_zoo import hub
-    from gan_zoo.trainer import TrainConfig
+    return _train(type(registry.get(known.plugin)), argv)
 
-    plugin_class = type(registry.get(known.plugin))
+
+def _parser(slug: str, config: Any, settings: Any) -> Parser:
+    """The flags of a plugin: those of every training, and one for each field of `config` and `settings`."""
     parser = Parser(
-        f"python -m train {known.plugin}",
+        f"python -m train {slug}",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -146,14 +142,22 @@ def _main(argv: Sequence[str]) -> int:
     parser.add_argument("--out", help="the run's folder (default runs/RECIPE or runs/PLUGIN)")
     parser.add_argument("--resume", action="store_true", help="go on with the run in --out")
     parser.add_argument("--push-to-hub", metavar="REPO_ID", help="push the finished weights")
-    _add_flags(parser, "training", TrainConfig())
-    _add_flags(parser, known.plugin, plugin_class.Settings())
-    arguments = vars(parser.parse_args(argv))
+    _add_flags(parser, "training", config)
+    _add_flags(parser, slug, settings)
+    return parser
+
+
+def _train(plugin_class: Any, argv: Sequence[str]) -> int:
+    from gan_zoo import hub
+    from gan_zoo.config import TrainConfig
+
+    slug = plugin_class.slug
+    arguments = vars(_parser(slug, TrainConfig(), plugin_class.Settings()).parse_args(argv))
 
     recipe = read_recipe(arguments["recipe"]) if arguments["recipe"] else {}
-    if recipe.get("plugin", known.plugin) != known.plugin:
-        raise ValueError(f"the recipe {arguments['recipe']!r} is for {recipe['plugin']!r}, not for {known.plugin!r}")
-    out = Path(arguments["out"] or Path("runs") / Path(arguments["recipe"] or known.plugin).stem)
+    if recipe.get("plugin", slug) != slug:
+        raise ValueError(f"the recipe {arguments['recipe']!r} is for {recipe['plugin']!r}, not for {slug!r}")
+    out = Path(arguments["out"] or Path("runs") / Path(arguments["recipe"] or slug).stem)
     run: dict[str, Any] = {}
     if arguments["resume"]:
         run = read_run(out)
@@ -163,7 +167,7 @@ def _main(argv: Sequence[str]) -> int:
     )
     settings = _make(
         plugin_class.Settings,
-        known.plugin,
+        slug,
         recipe.get("settings", {}),
         run.get("settings", {}),
         _fields(plugin_class.Settings, arguments),
@@ -173,8 +177,6 @@ def _main(argv: Sequence[str]) -> int:
     name = run.get("preset") or recipe.get("preset") or out.name
     preset = next((p for p in plugin.presets if p.name == name), None)
     weights = plugin.train(data=data, out=out, resume=arguments["resume"], preset=preset, config=config)
-    if json.loads((out / "run.json").read_text()).get("stopped") == "signal":
-        return 130
     if arguments["push_to_hub"] and os.environ.get("RANK", "0") == "0":
         print(hub.push(weights, arguments["push_to_hub"]))
     return 0

@@ -7,7 +7,6 @@ says after each change whether the contract still holds.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
@@ -15,7 +14,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from gan_zoo import hub, images, metrics, trainer
+from gan_zoo import images, metrics
 from gan_zoo.losses import adversarial, gradient_penalty
 from gan_zoo.plugin import (
     MAX_SEED,
@@ -73,6 +72,7 @@ class Template(Plugin):
     summary = Text("Coloured discs, drawn by a small GAN.", "Discos de colores, dibujados por una GAN pequeña.")
     paper = "https://arxiv.org/abs/1406.2661"
     Settings = Settings
+    Pipeline = TemplatePipeline
     score = {"swd_x1000": 1.0}
 
     # Presets name trained weights. A finished run becomes one when its folder RUN/weights is copied to
@@ -81,9 +81,6 @@ class Template(Plugin):
     #   presets = (Preset("discs", Text("Discs", "Discos"), "open", data=Text("Drawn discs", "Discos dibujados")),)
 
     # -- train -------------------------------------------------------------------------------------------------------
-
-    def train(self, **options: Any) -> Path:
-        return trainer.train(self, **options)
 
     def networks(self) -> Networks:
         s = self.settings
@@ -133,9 +130,6 @@ class Template(Plugin):
         )
 
     # -- load --------------------------------------------------------------------------------------------------------
-
-    def load(self, preset: str | None = None, **options: Any) -> TemplatePipeline:
-        return hub.load_preset(self, TemplatePipeline, preset, **options)
 
     # -- infer -------------------------------------------------------------------------------------------------------
 

@@ -16,7 +16,6 @@ from __future__ import annotations
 import html
 import importlib.util
 import json
-import os
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -121,11 +120,10 @@ def launch(
 ) -> tuple[Any, str, str]:
     """Builds and opens the page; by default on GRADIO_SERVER_NAME (127.0.0.1) and GRADIO_SERVER_PORT (7860)."""
     page = build(zoo)
-    bound = host or os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1")
     guard = Middleware(
         gate.Gate,
         folder=utils.get_upload_folder,
-        hosts=gate.allowed_hosts(bound),
+        hosts=gate.allowed_hosts(gate.address(host)),
         alive=lambda: not page._queue.stopped,
         endpoints=cache(lambda: gate.endpoints_of(page)),
     )

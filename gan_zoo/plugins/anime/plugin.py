@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
@@ -13,7 +12,7 @@ import torch.nn.functional as F
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from gan_zoo import data, hub, images, losses, metrics, trainer
+from gan_zoo import data, images, losses, metrics
 from gan_zoo.augment import diff_augment, policies
 from gan_zoo.data import to_float
 from gan_zoo.features import FeaturePyramid
@@ -233,12 +232,10 @@ class Anime(Plugin):
         ),
     )
     Settings: ClassVar[type] = Settings
+    Pipeline: ClassVar[type] = AnimePipeline
     settings: Settings
 
     # -- train -------------------------------------------------------------------------------------------------------
-
-    def train(self, **options: Any) -> Path:
-        return trainer.train(self, **options)
 
     def networks(self) -> Networks:
         s = self.settings
@@ -362,9 +359,6 @@ class Anime(Plugin):
         return "the discriminator looks through EfficientNet-Lite0, frozen, trained on ImageNet"
 
     # -- load and infer ----------------------------------------------------------------------------------------------
-
-    def load(self, preset: str | None = None, **options: Any) -> AnimePipeline:
-        return hub.load_preset(self, AnimePipeline, preset, **options)
 
     @task(
         Text("New faces", "Caras nuevas"),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
@@ -13,7 +12,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from gan_zoo import data, hub, images, losses, metrics, trainer
+from gan_zoo import data, images, losses, metrics
 from gan_zoo.augment import diff_augment, policies
 from gan_zoo.features import FeaturePyramid
 from gan_zoo.plugin import (
@@ -207,6 +206,7 @@ class Colorize(Plugin):
         ),
     )
     Settings: ClassVar[type] = Settings
+    Pipeline: ClassVar[type] = ColorizePipeline
     settings: Settings
     pipeline_tag: ClassVar[str] = "image-to-image"
     example: ClassVar[str] = "--image lines.png"
@@ -214,9 +214,6 @@ class Colorize(Plugin):
     caption: ClassVar[str] = "Uncurated, of pictures kept apart: lines with hints, painted without them, and with them."
 
     # -- train -------------------------------------------------------------------------------------------------------
-
-    def train(self, **options: Any) -> Path:
-        return trainer.train(self, **options)
 
     def networks(self) -> Networks:
         s = self.settings
@@ -326,9 +323,6 @@ class Colorize(Plugin):
         return "the discriminator and one loss look through EfficientNet-Lite0, frozen, trained on ImageNet"
 
     # -- load and infer ----------------------------------------------------------------------------------------------
-
-    def load(self, preset: str | None = None, **options: Any) -> ColorizePipeline:
-        return hub.load_preset(self, ColorizePipeline, preset, **options)
 
     @task(
         Text("Paint", "Pintar"),

@@ -14,22 +14,15 @@ from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from gan_zoo.layers import FeatureMixer, balanced, doubled_conv, halving_head, with_deviation
+from gan_zoo.layers import FeatureMixer, NormBlock, balanced, doubled_conv, halving_head, with_deviation
 
 
-class Block(nn.Module):
-    """x + norm(conv(relu(norm(conv(x)))))."""
+class Block(NormBlock):
+    """A residual block whose change begins small."""
 
     def __init__(self, width: int, groups: int):
-        super().__init__()
-        self.conv1 = nn.Conv2d(width, width, 3, padding=1)
-        self.norm1 = nn.GroupNorm(groups, width)
-        self.conv2 = nn.Conv2d(width, width, 3, padding=1)
-        self.norm2 = nn.GroupNorm(groups, width)
+        super().__init__(width, groups)
         nn.init.normal_(self.conv2.weight, std=0.02)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.norm2(self.conv2(F.relu(self.norm1(self.conv1(x)))))
 
 
 class TranslationGenerator(ModelMixin, ConfigMixin):

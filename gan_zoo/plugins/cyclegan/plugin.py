@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from gan_zoo import data as zoo_data
-from gan_zoo import hub, images, losses, metrics, trainer
+from gan_zoo import hub, images, losses, metrics
 from gan_zoo.augment import diff_augment_together, policies
 from gan_zoo.features import FeaturePyramid
 from gan_zoo.plugin import (
@@ -177,6 +177,7 @@ class CycleGAN(Plugin):
         for name, format in FORMATS.items()
     }
     Settings: ClassVar[type] = Settings
+    Pipeline: ClassVar[type] = CycleGANPipeline
     settings: Settings
     score: ClassVar[dict[str, float]] = {"score": 1.0}
     pipeline_tag: ClassVar[str] = "image-to-image"
@@ -186,9 +187,6 @@ class CycleGAN(Plugin):
     domains: tuple[str, ...] = SEASONS  # of the data last read
 
     # -- train -------------------------------------------------------------------------------------------------------
-
-    def train(self, **options: Any) -> Path:
-        return trainer.train(self, **options)
 
     def networks(self) -> Networks:
         s = self.settings
@@ -319,9 +317,6 @@ class CycleGAN(Plugin):
         return "the discriminators look through EfficientNet-Lite0, frozen, trained on ImageNet"
 
     # -- load and infer ----------------------------------------------------------------------------------------------
-
-    def load(self, preset: str | None = None, **options: Any) -> CycleGANPipeline:
-        return hub.load_preset(self, CycleGANPipeline, preset, **options)
 
     def import_weights(self, format: str, files: Sequence[Path], out: Path) -> Path:
         if len(files) > 2:

@@ -12,15 +12,14 @@ import threading
 from collections import OrderedDict
 from typing import Any
 
-import numpy as np
 import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
 
 from gan_zoo import losses
-from gan_zoo.plugin import Networks, Step
+from gan_zoo.duel import Duel, seeded_step
+from gan_zoo.plugin import Networks
 from gan_zoo.plugins.lab.distributions import divergences
-from gan_zoo.trainer import Duel
 
 SHOWN = 150  # points of each kind in a picture
 COUNTED = 1000  # points of each kind in a divergence
@@ -65,11 +64,8 @@ class Game:
             if what not in ("both", half):
                 continue
             for i in range(times):
-                entropy = np.random.SeedSequence([self.seed, self.made, MOVES.index(half), i])
-                random = torch.Generator().manual_seed(int(entropy.generate_state(1, np.uint64)[0]) >> 1)
-                batch = {"point": self.plugin.points(s.batch, random)}
-                device = torch.device("cpu")
-                step = Step(self.made, "gan", 0.0, slice(0, s.batch), s.batch, random, device)
+                step = seeded_step([self.seed, self.made, MOVES.index(half), i], s.batch, index=self.made)
+                batch = {"point": self.plugin.points(s.batch, step.generator)}
                 fakes = self.duel.generate(batch, step)
                 take = self.duel.d_step if half == "d" else self.duel.g_step
                 self.losses[half] = float(take(batch, fakes, step).total.detach())

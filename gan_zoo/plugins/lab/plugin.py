@@ -5,14 +5,13 @@ from __future__ import annotations
 import csv
 import dataclasses
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 import torch
 from PIL import Image
 from torch import Tensor
 
-from gan_zoo import hub, images, losses, trainer
+from gan_zoo import images, losses
 from gan_zoo.data import DataError
 from gan_zoo.plugin import (
     Arg,
@@ -162,13 +161,11 @@ class Lab(Plugin):
         ),
     )
     Settings: ClassVar[type] = Settings
+    Pipeline: ClassVar[type] = LabPipeline
     settings: Settings
     score: ClassVar[dict[str, float]] = {"js": 1.0}
 
     # -- train -------------------------------------------------------------------------------------------------------
-
-    def train(self, **options: Any) -> Path:
-        return trainer.train(self, **options)
 
     def networks(self) -> Networks:
         s = self.settings
@@ -227,9 +224,6 @@ class Lab(Plugin):
         return Evaluation({"js": js, "kl": kl, "js_floor": half}, PROTOCOL)
 
     # -- load and infer ----------------------------------------------------------------------------------------------
-
-    def load(self, preset: str | None = None, **options: Any) -> LabPipeline:
-        return hub.load_preset(self, LabPipeline, preset, **options)
 
     @task(
         Text("Move by move", "Paso a paso"),

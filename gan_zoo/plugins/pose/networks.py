@@ -11,7 +11,7 @@ from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from gan_zoo.layers import FeatureMixer, balanced, doubled_conv, halving_head, with_deviation
+from gan_zoo.layers import FeatureMixer, NormBlock, balanced, doubled_conv, halving_head, with_deviation
 from gan_zoo.plugins.pose.skeleton import heatmaps
 from gan_zoo.plugins.pose.warping import LAYERS, PLANES, Warped
 
@@ -115,19 +115,12 @@ def joint_loss(places: Tensor, presence: Tensor, poses: Tensor) -> Tensor:
     return apart + F.binary_cross_entropy_with_logits(presence, inside.float())
 
 
-class Block(nn.Module):
-    """x + norm(conv(relu(norm(conv(x))))), the second norm small at first."""
+class Block(NormBlock):
+    """A residual block whose change begins at a third."""
 
     def __init__(self, width: int):
-        super().__init__()
-        self.conv1 = nn.Conv2d(width, width, 3, padding=1)
-        self.norm1 = nn.GroupNorm(16, width)
-        self.conv2 = nn.Conv2d(width, width, 3, padding=1)
-        self.norm2 = nn.GroupNorm(16, width)
+        super().__init__(width)
         nn.init.constant_(self.norm2.weight, 0.3)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.norm2(self.conv2(F.relu(self.norm1(self.conv1(x)))))
 
 
 def _doubled(x: Tensor, conv: nn.Conv2d) -> Tensor:

@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from gan_zoo import data
+from gan_zoo import data, images
 from gan_zoo.data import DataError, to_float
 from gan_zoo.plugin import Batch
 from gan_zoo.plugins.pose.drawn import DrawnPeople
@@ -172,7 +172,7 @@ def read_patn(source: str) -> Any:
     annotations = [path for path in sorted(folder.glob("*.csv")) if _is_patn(path)] if folder.is_dir() else []
     if not annotations:
         return None
-    files = {path.name: path for path in sorted(folder.rglob("*")) if path.suffix.lower() in data.PICTURES}
+    files = {path.name: path for path in sorted(folder.rglob("*")) if path.suffix.lower() in images.SUFFIXES}
     rows: dict[str, list] = {"image": [], "person": [], "keypoints": []}
     for path in annotations:
         with open(path, newline="") as file:

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from gan_zoo import hub, images, losses, metrics, trainer
+from gan_zoo import images, losses, metrics
 from gan_zoo.features import FeaturePyramid
 from gan_zoo.plugin import (
     Arg,
@@ -167,6 +167,7 @@ class Pose(Plugin):
         ),
     )
     Settings: ClassVar[type] = Settings
+    Pipeline: ClassVar[type] = PosePipeline
     settings: Settings
     score: ClassVar[dict[str, float]] = {"kid_x1000": 1.0, "mask_ssim": -100.0}
     pipeline_tag: ClassVar[str] = "image-to-image"
@@ -175,9 +176,6 @@ class Pose(Plugin):
     caption: ClassVar[str] = "Uncurated, of people kept apart: the pose asked for, coarse, refined."
 
     # -- train -------------------------------------------------------------------------------------------------------
-
-    def train(self, **options: Any) -> Path:
-        return trainer.train(self, **options)
 
     def networks(self) -> Networks:
         s, warped = self.settings, self.settings.model == "warped"
@@ -312,9 +310,6 @@ class Pose(Plugin):
         return "the discriminator and a loss look through EfficientNet-Lite0, frozen, trained on ImageNet"
 
     # -- load and infer ----------------------------------------------------------------------------------------------
-
-    def load(self, preset: str | None = None, **options: Any) -> PosePipeline:
-        return hub.load_preset(self, PosePipeline, preset, **options)
 
     @task(
         Text("Another pose", "Otra postura"),

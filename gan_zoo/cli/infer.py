@@ -1,0 +1,161 @@
+"""`infer`: a task's arguments as flags, its results as files."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gan_zoo.cli import Parser, number, preset_or_folder, whole
+
+if TYPE_CHECKING:
+    from gan_zoo.plugin import Parameter, Task
+
+
+def infer(args: argparse.Namespace) -> int:
+    from gan_zoo import registry
+    from gan_zoo.plugin import Film, Json
+
+    slug, _, name = args.target.partition(".")
+    plugin = registry.get(slug)
+    tasks = plugin.tasks()
+    name = name or next(iter(tasks))
+    if name not in tasks:
+        raise ValueError(f"{slug} has no task {name!r}; there are: {', '.join(tasks)}")
+    task = tasks[name]
+
+    parser = Parser(
+        f"python -m gan_zoo infer {slug}.{name}",
+        description=f"{task.title.en}. {task.summary.en}".replace("%", "%%"),
+        allow_abbrev=False,
+    )
+    names = ", ".join(preset.name for preset in plugin.presets)
+    parser.add_argument("--preset", metavar="P", help=f"{names or 'none yet'}; or path of a weights folder or run")
+    parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder for the results")
+    if Film in task.outputs.values():
+        parser.add_argument("--format", choices=("mp4", "gif"), default="mp4", help="of films (default mp4)")
+    for parameter in task.parameters:
+        _add_flag(parser, parameter)
+    given = vars(parser.parse_args(args.rest))
+    preset, out, suffix = given.pop("preset"), given.pop("out"), given.pop("format", "mp4")
+
+    for parameter in task.parameters:
+        if parameter.type is Json and Path(given.get(parameter.name, "")).suffix == ".json":
+            given[parameter.name] = _read_json_file(parameter.name, Path(given[parameter.name]))
+    inputs = _inputs(task, given)
+    for _, arguments in inputs:
+        task.check(arguments)  # before seconds go into loading, and before anything is written
+    preset = preset_or_folder(plugin, preset)
+    out.mkdir(parents=True, exist_ok=True)
+    written = failed = 0
+    for stem, arguments in inputs:
+        try:
+            result = plugin.infer(name, preset, bounds="cli", **arguments)
+            written += _write(out, stem, task, result, suffix)
+        except ValueError as error:
+            if len(inputs) == 1:
+                raise
+            failed += 1  # one bad picture must not cost the other results
+            print(f"error: {stem}: {error}", file=sys.stderr)
+    print(f"wrote {written} {'file' if written == 1 else 'files'} to {out}")
+    return 2 if failed else 0
+
+
+def _read_json_file(name: str, path: Path) -> str:
+    if not path.is_file():
+        raise ValueError(f"--{name}: there is no file {str(path)!r}")
+    if path.stat().st_size > 1_000_000:
+        raise ValueError(f"--{name}: {path} has over 1,000,000 bytes")
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise ValueError(f"--{name}: {path} is no text") from None
+
+
+def _add_flag(parser: Parser, parameter: Parameter) -> None:
+    """`--name`, and `--na-me` for `na_me`; required where the task requires it."""
+    from gan_zoo.plugin import ImageFile
+
+    names = list(dict.fromkeys((f"--{parameter.name}", f"--{parameter.name.replace('_', '-')}")))
+    arg, text = parameter.arg, parameter.arg.label.en
+    if arg.minimum is not None and (maximum := parameter.maximum("cli")) is not None:
+        text += f", {arg.minimum:g} to {maximum:.10g}"
+    if parameter.type is ImageFile:
+        text += ": a picture, or a folder of them"
+    if not parameter.required:
+        text += f" (default {parameter.default})"
+    options: dict[str, Any] = {
+        "dest": parameter.name,
+        "default": argparse.SUPPRESS,
+        "required": parameter.required,
+        "help": text.replace("%", "%%"),
+    }
+    if parameter.type is bool:
+        parser.add_argument(*names, action=argparse.BooleanOptionalAction, **options)
+    elif parameter.choices is not None:
+        parser.add_argument(*names, type=type(parameter.choices[0]), choices=parameter.choices, **options)
+    else:
+        parser.add_argument(*names, type={int: whole, float: number}.get(parameter.type, str), metavar="V", **options)
+
+
+def _inputs(task: Task, arguments: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """The calls to make, each with the stem of its results' names: one, or one per picture of a folder."""
+    from gan_zoo.images import SUFFIXES
+    from gan_zoo.plugin import ImageFile
+
+    pictures = [p.name for p in task.parameters if p.type is ImageFile and p.name in arguments]
+    for name in pictures:
+        if not Path(arguments[name]).exists():
+            raise ValueError(f"--{name}: there is no file or folder {arguments[name]!r}")
+    folders = [name for name in pictures if Path(arguments[name]).is_dir()]
+    if len(folders) > 1:
+        raise ValueError(f"--{folders[0]} and --{folders[1]} are both folders: give at most one")
+    if not folders:
+        return [(Path(arguments[pictures[0]]).stem if pictures else "", arguments)]
+    folder = Path(arguments[folders[0]])
+    files = sorted(f for f in folder.iterdir() if f.is_file() and f.suffix.lower() in SUFFIXES)
+    if not files:
+        raise ValueError(
+            f"--{folders[0]}: the folder {str(folder)!r} holds no pictures ({', '.join(sorted(SUFFIXES))})"
+        )
+    stems = [f.stem for f in files]
+    stems = [f.name if stems.count(f.stem) > 1 else f.stem for f in files]  # a.jpg and a.png stay apart
+    return [(stem, {**arguments, folders[0]: str(file)}) for stem, file in zip(stems, files)]
+
+
+def _write(folder: Path, stem: str, task: Task, result: Any, film_suffix: str) -> int:
+    """Writes a result, a file per output and picture, and returns how many files that made.
+
+    The stem, where there is one, begins every name; a NamedTuple's field follows; a list's pictures are numbered,
+    and written as they come if it is a generator.
+    """
+    from PIL import Image
+
+    from gan_zoo import images
+    from gan_zoo.plugin import Film
+
+    named = list(task.outputs) != ["result"]
+    written = 0
+    for output, value in (result._asdict() if named else {"result": result}).items():
+        parts = [part for part in (stem, output if named else "") if part]
+        name = "-".join(parts)
+        if isinstance(value, Film):
+            images.save_film(value, folder / f"{name or task.name}.{film_suffix}")
+        elif isinstance(value, Image.Image):
+            images.save_png(value, folder / f"{name or '00000'}.png")
+        elif isinstance(value, str):
+            (folder / f"{name or task.name}.txt").write_text(value + "\n")
+        elif isinstance(value, Mapping):
+            (folder / f"{name or task.name}.json").write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+        elif isinstance(value, Iterable):
+            for number, picture in enumerate(value):
+                images.save_png(picture, folder / f"{'-'.join([*parts, f'{number:05d}'])}.png")
+                written += 1
+            continue
+        else:
+            raise TypeError(f"task {task.name} returned a {type(value).__name__} as {output}")
+        written += 1
+    return written

@@ -1,0 +1,90 @@
+"""`evaluate`, `push`, `pull`, `import`: trained weights measured, sent, fetched, converted."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from gan_zoo.cli import check_empty, preset_or_folder, weights_folder
+
+
+def evaluate(args: argparse.Namespace) -> None:
+    from gan_zoo import hub, registry
+
+    plugin = registry.get(args.plugin)
+    preset = preset_or_folder(plugin, args.preset)
+    plugin = hub.as_trained(plugin, preset, dict(_setting(text) for text in args.set))
+    data = plugin.data(args.data, "validation", 0)
+    evaluation = plugin.evaluate(plugin.load(preset), data, args.count)
+    if not evaluation.scores:
+        raise ValueError(f"{plugin.slug} measures no scores")
+    if args.json:
+        what = {"plugin": plugin.slug, "preset": args.preset or plugin.preset().name, "data": args.data}
+        counts = {"count": args.count, "rows": len(data)}
+        print(json.dumps(what | counts | {"scores": evaluation.scores, "protocol": evaluation.protocol}, indent=2))
+        return
+    width = max(map(len, evaluation.scores))
+    for name, value in evaluation.scores.items():
+        print(f"{name:{width}}  {value:.4g}")
+    print(f"{args.count} pictures asked for, {len(data)} rows kept apart. {evaluation.protocol}".strip())
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    """NAME=VALUE, the value as JSON, or else a text."""
+    name, equals, value = text.partition("=")
+    if not name or not equals:
+        raise ValueError(f"--set: expected NAME=VALUE, got {text[:40]!r}")
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value
+
+
+def push(args: argparse.Namespace) -> None:
+    from gan_zoo import hub
+
+    folder = weights_folder(args.source) or _preset_weights(args.source)
+    print(hub.push(folder, args.repo_id, revision=args.revision, private=args.private))
+
+
+def _preset_weights(name: str) -> Path:
+    """The weights folder of the preset NAME, or PLUGIN/NAME. Raises ValueError: none, or several of that name."""
+    from gan_zoo import hub, registry
+
+    presets = [(plugin, preset) for plugin in registry.discover().plugins.values() for preset in plugin.presets]
+    found = [(g, p) for g, p in presets if name in (p.name, f"{g.slug}/{p.name}")]
+    if not found:
+        known = ", ".join(f"{g.slug}/{p.name}" for g, p in presets) or "none"
+        raise ValueError(f"{name!r} is neither a run nor a weights folder nor a preset; presets: {known}")
+    if len(found) > 1:
+        raise ValueError(f"{name!r} could be {' or '.join(f'{g.slug}/{p.name}' for g, p in found)}: say which")
+    plugin, preset = found[0]
+    return hub.resolve(plugin.slug, preset.name, repo_id=preset.repo_id, revision=preset.revision)
+
+
+def pull(args: argparse.Namespace) -> None:
+    from gan_zoo import hub
+
+    if args.out is not None:
+        check_empty(args.out)
+    folder = hub.pull(args.repo_id, revision=args.revision)
+    if args.out is not None:
+        folder = Path(shutil.copytree(folder, args.out, dirs_exist_ok=True))  # the cache's links become files
+    print(folder)
+
+
+def import_(args: argparse.Namespace) -> None:
+    from gan_zoo import registry
+
+    plugins = registry.discover().plugins.values()
+    found = [plugin for plugin in plugins if args.format in plugin.formats]
+    if not found:
+        known = ", ".join(name for plugin in plugins for name in plugin.formats) or "none"
+        raise ValueError(f"--format: no GAN imports {args.format!r}; there are: {known}")
+    if len(found) > 1:
+        raise ValueError(f"--format: {' and '.join(plugin.slug for plugin in found)} both import {args.format!r}")
+    check_empty(args.out)
+    print(found[0].import_weights(args.format, args.files, args.out))

@@ -1,0 +1,71 @@
+"""What a run runs on: devices, processes, precision; and the signals that end it."""
+
+from __future__ import annotations
+
+import os
+import signal
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import DistributedDataParallelKwargs
+
+from gan_zoo.config import TrainConfig
+
+
+def make_accelerator(config: TrainConfig, folder: Path) -> Accelerator:
+    """Raises ValueError for what is not supported, and for processes that would not find each other."""
+    for name in ("FSDP", "DEEPSPEED", "MEGATRON_LM"):  # as `accelerate launch` asks for them
+        if os.environ.get(f"ACCELERATE_USE_{name}", "false").lower() == "true":
+            raise ValueError(
+                f"{name} is not supported: it shards the parameters of two networks that freeze each other in turn; "
+                "use plain data parallelism (torchrun, or accelerate launch --multi_gpu)"
+            )
+    trackers: list[Any] = [name for name in config.trackers.split(",") if name]
+    accelerator = Accelerator(
+        mixed_precision="no",  # the trainer enters autocast once a half: Accelerate's casts every output to fp32
+        log_with=trackers or None,
+        project_dir=str(folder),
+        kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)],
+    )
+    if int(os.environ.get("WORLD_SIZE", 1)) != accelerator.num_processes:
+        started = os.environ["WORLD_SIZE"]
+        raise ValueError(f"{started} processes were started but would not synchronise: set ACCELERATE_USE_CPU=true")
+    return accelerator
+
+
+def bf16_is_fast(device: torch.device) -> bool:
+    """Does this processor have bf16 instructions for matrices? (Accelerate's own check is always true on CPU.)"""
+    if device.type == "cpu":
+        return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    return device.type == "cuda" and torch.cuda.is_bf16_supported()
+
+
+def hardware(device: torch.device, processes: int, bf16: bool) -> str:
+    """What a card says of it."""
+    name = torch.cuda.get_device_name() if device.type == "cuda" else f"{torch.get_num_threads()} CPU threads"
+    return f"{processes} x {name}, {'bfloat16' if bf16 else 'float32'}"
+
+
+class Signals:
+    """While open, SIGINT and SIGTERM are noted and not obeyed; a second one is not waited for."""
+
+    def __init__(self) -> None:
+        self.number: int | None = None
+        self._before: dict[int, Any] = {}
+
+    def open(self) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            with suppress(ValueError):  # not the main thread: whoever runs us there stops us by other means
+                self._before[number] = signal.signal(number, self._note)
+
+    def close(self) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _note(self, number: int, _frame: Any) -> None:
+        if self.number is not None:
+            raise KeyboardInterrupt  # asked twice: do not wait for the save
+        self.number = number

@@ -1,0 +1,58 @@
+"""The shipped weights give the pictures they gave: one of each preset, seen from afar.
+
+After a wanted change: GAN_ZOO_UPDATE_SNAPSHOT=1 pytest tests/test_shipped.py
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from gan_zoo import registry
+from gan_zoo.plugin import Film, ImageFile
+
+SNAPSHOT = Path(__file__).with_name("shipped_pictures.json")
+PRESETS = [(plugin.slug, preset.name) for plugin in registry.discover().plugins.values() for preset in plugin.presets]
+TOLERANCE = 3  # of 255, on the mean of a cell: other processors round otherwise
+
+
+def first_picture(result: Any) -> Image.Image:
+    if isinstance(result, Image.Image):
+        return result
+    if isinstance(result, Film):
+        return result.frames[-1]
+    return next(first_picture(part) for part in result if isinstance(part, (Image.Image, Film, list)))
+
+
+def from_afar(slug: str, preset: str, folder: Path) -> list[int]:
+    """8 x 8 mean colours of what the plugin's first task makes."""
+    plugin = registry.get(slug)
+    name, task = next(iter(plugin.tasks().items()))
+    examples = plugin.examples(name)
+    arguments = dict(examples[0]) if examples else {}
+    for parameter in task.parameters:
+        if parameter.type is ImageFile and parameter.name not in arguments:
+            waves = np.add.outer(np.arange(96), np.arange(96)) // 12 % 2 * 255
+            Image.fromarray(waves.astype(np.uint8)).save(folder / "waves.png")
+            arguments[parameter.name] = str(folder / "waves.png")
+        elif parameter.name == "count":
+            arguments["count"] = 1
+    picture = first_picture(plugin.infer(name, preset, **arguments)).convert("RGB")
+    return np.asarray(picture.resize((8, 8), Image.Resampling.BOX)).flatten().tolist()
+
+
+@pytest.mark.parametrize(("slug", "preset"), PRESETS, ids=[f"{slug}-{preset}" for slug, preset in PRESETS])
+def test_shipped_weights_give_the_same_pictures(slug: str, preset: str, tmp_path: Path) -> None:
+    known = json.loads(SNAPSHOT.read_text()) if SNAPSHOT.exists() else {}
+    seen = from_afar(slug, preset, tmp_path)
+    if os.environ.get("GAN_ZOO_UPDATE_SNAPSHOT"):
+        known[f"{slug}/{preset}"] = seen
+        SNAPSHOT.write_text(json.dumps(dict(sorted(known.items()))).replace("], ", "],\n") + "\n")
+    expected = known[f"{slug}/{preset}"]
+    assert np.abs(np.array(seen) - np.array(expected)).max() <= TOLERANCE
