@@ -108,6 +108,7 @@ def _front_matter(facts: CardFacts) -> str:
             metric_value=value,
         )
         for name, value in facts.scores.items()
+        if not name.startswith("count_") and not name.endswith("_floor")  # which measure nothing of the model
     ]
     return ModelCardData(
         license=facts.licence_id,

@@ -57,7 +57,8 @@ def detached(fakes: Fakes) -> Fakes:
 class Duel:
     """Forger against police: the two halves of a GAN step. No Accelerator, no files, no clock.
 
-    `d_step` leaves the generators bit for bit as they were, `g_step` the discriminators.
+    `d_step` leaves every parameter of the generators bit for bit as it was, `g_step` those of the discriminators (the
+    buffers of a spectral norm move with each forward pass, in either half).
     `parallel` holds the networks as wrapped for data parallelism: the side that learns is called through its wrapper,
     whose hooks average gradients; the frozen side is called plain, since the wrapper would wait for gradients.
     """
