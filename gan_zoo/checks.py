@@ -96,7 +96,7 @@ def check_data(bench: Bench) -> None:
 
 
 def check_halves(bench: Bench) -> None:
-    """D's half leaves G's parameters bit for bit as they were, G's half D's; what learns changes, what is frozen never."""
+    """D's half leaves G's parameters bit for bit alone, G's half D's; what learns changes, what is frozen never."""
     plugin, nets = bench.plugin, bench.nets
     learn = {name: [p for p in network.parameters() if p.requires_grad] for name, network in nets.items()}
     batch = bench.training.batch(range(BATCH))

@@ -210,10 +210,11 @@ class Page(Protocol):
         """Title, summary, paper, and the picker of trained models with licence and data."""
         ...
 
-    def panel(self, name: str, *, editor: Callable[[], Any] | None = None) -> Panel:
+    def panel(self, name: str, *, editor: Callable[[], Any] | None = None, behind: Sequence[str] = ()) -> Panel:
         """A task's arguments, its button and its results, joined by the endpoint `/<slug>_<task>`; once a task.
 
-        editor: draws what fills some of the arguments by other means, over them.
+        editor: draws what fills some of the arguments by other means, over them. behind: names of arguments that it
+        fills, which are then put into a drawer.
         """
         ...
 

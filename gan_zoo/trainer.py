@@ -444,5 +444,6 @@ class Trainer:
         """Publishes the averaged weights as the run's weights folder, with the card that this run earned."""
         publishing.publish(
             self.folder.path / "weights", self.plugin, self.preset, self.plugin.pipeline(self._average()), self._grid(),
-            evaluation, self.facts(), self.progress, hardware(self.device, self.processes, self.bf16), publishing.sizes(self.nets),
+            evaluation, self.facts(), self.progress, hardware(self.device, self.processes, self.bf16),
+            publishing.sizes(self.nets),
         )  # fmt: skip

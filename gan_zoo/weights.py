@@ -237,7 +237,7 @@ def load(
             raise WeightsError(f"{folder / 'model_index.json'}: {pipeline_class.__name__} takes no {name!r}")
     hints = typing.get_type_hints(pipeline_class.__init__)
     for name in classes:
-        if arguments.get(name) is None and type(None) not in typing.get_args(hints[name]):
+        if arguments.setdefault(name, None) is None and type(None) not in typing.get_args(hints[name]):
             raise WeightsError(f"{folder / 'model_index.json'}: the network {name!r} is missing")
     try:
         return pipeline_class(**arguments)

@@ -23,7 +23,7 @@ def pipeline() -> AnimePipeline:
     with torch.no_grad():
         generator(torch.randn(64, 16))  # batch norm has seen something
     generator.eval().measure_mean()
-    return AnimePipeline(generator)
+    return AnimePipeline(generator, None)
 
 
 def test_the_same_seed_draws_the_same_character_at_every_size():

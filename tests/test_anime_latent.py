@@ -28,7 +28,7 @@ def make(wishes: int) -> AnimePipeline:
             generator.to_rgb.weight *= 20
             generator(torch.randn(256, 40), y=attributes.one_hot(labels(range(256))) if wishes else None)
     generator.eval().measure_mean()
-    return AnimePipeline(generator)
+    return AnimePipeline(generator, None)
 
 
 def labels(seeds: range) -> torch.Tensor:

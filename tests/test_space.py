@@ -142,7 +142,7 @@ def test_elsewhere_nothing_is_decorated_and_models_wait(monkeypatch: pytest.Monk
 def test_anime_draws_on_the_device_of_its_networks() -> None:
     """Noise is drawn on the CPU whatever the device, and all else happens there; "meta" is a device with no memory."""
     generator = AnimeGenerator(resolution=32, latent_dim=8, channels=(16, 16, 8, 8)).eval()
-    pipeline = AnimePipeline(generator).to("meta")
+    pipeline = AnimePipeline(generator, None).to("meta")
     latents = pipeline.latents(pipeline.codes(pipeline.noise([0, 1, 2])), truncation=0.5)
     assert latents.device.type == "meta"
     assert generator.synthesize(latents).shape == (3, 3, 32, 32)

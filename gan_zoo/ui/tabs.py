@@ -8,7 +8,7 @@ import json
 import logging
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from typing import Any
 
@@ -36,6 +36,7 @@ DICE = Text("Random", "Al azar")
 
 
 EXAMPLES = Text("Examples", "Ejemplos")
+BEHIND = Text("In words", "Con palabras")
 
 
 LICENCES = {"open": Text("open", "abierto"), "research": Text("research only", "solo investigación")}
@@ -97,7 +98,7 @@ class Page:
         script = f"(name) => ({json.dumps(about, ensure_ascii=False)})[name] ?? ''"
         self.preset.change(None, self.preset, shown, js=script)
 
-    def panel(self, name: str, *, editor: Callable[[], Any] | None = None) -> Panel:
+    def panel(self, name: str, *, editor: Callable[[], Any] | None = None, behind: Sequence[str] = ()) -> Panel:
         if name in self.placed:
             raise ValueError(f"{self.plugin.slug}: the panel of {name!r} is placed twice")
         if self.preset is None:
@@ -108,7 +109,7 @@ class Page:
             with gr.Column(scale=2, min_width=280, elem_classes="zoo-arguments"):
                 gr.HTML(f"<p>{both(task.summary)}</p>", padding=False, elem_classes="zoo-hint")
                 edited = None if editor is None else editor()
-                inputs = {parameter.name: self._argument(parameter) for parameter in task.parameters}
+                inputs = self._arguments(task, behind)
                 self._examples(name, inputs)
                 button = self.words.make(gr.Button, value=RUN, variant="primary", elem_classes="zoo-run")
             with gr.Column(scale=3, min_width=280):
@@ -132,6 +133,19 @@ class Page:
             return event.success(**call, api_visibility="private")
 
         return Panel(inputs, button, outputs, click, after, edited)
+
+    def _arguments(self, task: Task, behind: Sequence[str]) -> dict[str, Any]:
+        """The component of each argument, by name; those `behind` an editor in a drawer that is closed."""
+        drawn: dict[str, Any] = {}
+        for parameter in task.parameters:
+            if parameter.name not in behind:
+                drawn[parameter.name] = self._argument(parameter)
+        if behind:
+            with self.words.make(gr.Accordion, label=BEHIND, open=False):
+                for parameter in task.parameters:
+                    if parameter.name in behind:
+                        drawn[parameter.name] = self._argument(parameter)
+        return {parameter.name: drawn[parameter.name] for parameter in task.parameters}
 
     def _examples(self, name: str, inputs: dict[str, Any]) -> None:
         examples = self.plugin.examples(name)

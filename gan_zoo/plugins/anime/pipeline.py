@@ -9,19 +9,23 @@ from diffusers import DiffusionPipeline
 from torch import Tensor
 
 from gan_zoo.plugins.anime import attributes
-from gan_zoo.plugins.anime.networks import AnimeGenerator
+from gan_zoo.plugins.anime.networks import AnimeGenerator, Enlarger
 
 BATCH = 16  # pictures per forward pass; a picture does not depend on it
 
 
 class AnimePipeline(DiffusionPipeline):
-    """Holds the generator. `pipeline(seeds)` gives pictures, in the steps noise, codes, wishes, latents, decode."""
+    """Holds the generator. `pipeline(seeds)` gives pictures, in the steps noise, codes, wishes, latents, decode.
+
+    Where there is an enlarger, `enlarge` gives them four times the sides.
+    """
 
     generator: AnimeGenerator
+    enlarger: Enlarger | None
 
-    def __init__(self, generator: AnimeGenerator):
+    def __init__(self, generator: AnimeGenerator, enlarger: Enlarger | None):
         super().__init__()
-        self.register_modules(generator=generator)
+        self.register_modules(generator=generator, enlarger=enlarger)
 
     @property
     def conditional(self) -> bool:
@@ -62,6 +66,14 @@ class AnimePipeline(DiffusionPipeline):
         """Pictures (N, 3, H, W) in [-1, 1] of latents (N, C, 4, 4) and their y, on the CPU."""
         parts = zip(latents.split(BATCH), [None] * len(latents) if y is None else y.split(BATCH))
         return torch.cat([self.generator.synthesize(w, part).clamp(-1, 1).cpu() for w, part in parts])
+
+    @torch.inference_mode()
+    def enlarge(self, pictures: Tensor) -> Tensor:
+        """Pictures (N, 3, H, W) in [-1, 1], on the CPU, larger if there is an enlarger."""
+        if self.enlarger is None:
+            return pictures
+        parts = pictures.to(self.device, self.enlarger.dtype).split(4)
+        return torch.cat([self.enlarger(part).clamp(-1, 1).cpu() for part in parts])
 
     def __call__(self, seeds: Sequence[int], truncation: float = 1.0, asked: Mapping[str, str] | None = None) -> Tensor:
         """Pictures (N, 3, H, W) in [-1, 1], one a seed; each depends on its own seed and what is asked alone."""

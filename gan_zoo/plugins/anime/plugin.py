@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -36,9 +36,9 @@ from gan_zoo.plugin import (
     Text,
     task,
 )
-from gan_zoo.plugins.anime import attributes, latent, readback
+from gan_zoo.plugins.anime import attributes, enlarging, latent, readback
 from gan_zoo.plugins.anime.attributes import ANY
-from gan_zoo.plugins.anime.networks import AnimeGenerator, ProjectedDiscriminator, ResidualDiscriminator
+from gan_zoo.plugins.anime.networks import AnimeGenerator, Enlarger, ProjectedDiscriminator, ResidualDiscriminator
 from gan_zoo.plugins.anime.pipeline import AnimePipeline
 from gan_zoo.plugins.anime.readback import draw_labelled
 from gan_zoo.plugins.anime.tab import draw_tab
@@ -61,6 +61,16 @@ Wishes = Annotated[
         info=Text(
             "For characters to order: hair_color=blue, glasses=round ... The rest is chance.",
             "Para personajes a medida: hair_color=blue, glasses=round ... Lo demás, al azar.",
+        ),
+    ),
+]
+Raw = Annotated[
+    bool,
+    Arg(
+        Text("As generated", "Tal como sale"),
+        info=Text(
+            "Without the network that enlarges what is smaller than 128 px.",
+            "Sin la red que amplía lo que mide menos de 128 px.",
         ),
     ),
 ]
@@ -101,6 +111,7 @@ class Settings:
     likeness: float = 50.0  # weight of the distance from the picture that has the same attributes and details; as above
     perceptual: float = 0.0  # weight of the same distance in the frozen network's features
     judged_by: int = 6000  # characters on which the judge of attributes learns
+    enlarges: str = ""  # a preset or weights folder: then an enlarger for its pictures learns, beside its generator
 
     def __post_init__(self) -> None:
         if self.discriminator not in ("projected", "residual"):
@@ -114,6 +125,8 @@ class Settings:
             raise ValueError(f"feature_size: expected a multiple of 32, got {self.feature_size}")
         if self.r1_every < 1 or self.drawn < 20:
             raise ValueError(f"expected r1_every >= 1 and drawn >= 20, got {self.r1_every} and {self.drawn}")
+        if self.enlarges and (self.conditional or self.discriminator != "projected" or self.augment):
+            raise ValueError("enlarges: expected discriminator projected, no augment, and not conditional")
         if self.conditional and (self.discriminator != "projected" or self.augment):
             raise ValueError(
                 "conditional: expected discriminator projected and no augment (a picture is compared with its pair), "
@@ -159,15 +172,17 @@ class Characters:
 def _pictures(pipeline: AnimePipeline, codes: Tensor, y: Tensor | None, truncation: float) -> list[Image.Image]:
     """Pictures of codes (N, latent_dim), all with the same y (1, attributes.SIZE)."""
     y = None if y is None else y.expand(len(codes), -1)
-    return images.to_images(pipeline.decode(pipeline.latents(codes, y, truncation), y))
+    return images.to_images(pipeline.enlarge(pipeline.decode(pipeline.latents(codes, y, truncation), y)))
 
 
 def _faces(
-    pipeline: AnimePipeline, seed: int, count: int, truncation: float, wishes: dict[str, str] | None = None
-) -> list[Image.Image]:
-    """The faces of `count` seeds from `seed` on, which wrap at the largest one."""
+    pipeline: AnimePipeline, seed: int, count: int, truncation: float, wishes: dict[str, str] | None = None,
+    raw: bool = False,
+) -> list[Image.Image]:  # fmt: skip
+    """The faces of `count` seeds from `seed` on, which wrap at the largest one; `raw`: as they left the generator."""
     seeds = [(seed + i) % (MAX_SEED + 1) for i in range(count)]
-    made = images.to_images(pipeline(seeds, truncation, wishes))
+    pictures = pipeline(seeds, truncation, wishes)
+    made = images.to_images(pictures if raw else pipeline.enlarge(pictures))
     return [_signed(picture, f"{s}", seed=s) for picture, s in zip(made, seeds, strict=True)]
 
 
@@ -239,6 +254,8 @@ class Anime(Plugin):
 
     def networks(self) -> Networks:
         s = self.settings
+        if s.enlarges:
+            return enlarging.networks(self.load(s.enlarges).generator, s.feature_size)
         wishes = attributes.SIZE if s.conditional else 0
         details = tuple(attributes.DETAILS.values()) if s.conditional else ()
         generator = AnimeGenerator(s.resolution, s.latent_dim, s.channels, wishes, details)
@@ -251,6 +268,8 @@ class Anime(Plugin):
 
     def data(self, source: str | None, split: str, seed: int) -> Data:
         s = self.settings
+        if s.enlarges:
+            return enlarging.read(source, split, seed)
         if source is None:
             return Characters(split, s.resolution, s.drawn, seed)
         if s.conditional:
@@ -284,6 +303,9 @@ class Anime(Plugin):
         return {"reading": self.settings.reading * attributes.cross_entropy(logits, batch["labels"])}
 
     def generate(self, nets: Networks, batch: Batch, step: Step) -> Fakes:
+        if self.settings.enlarges:
+            pictures = nets["enlarger"](enlarging.shrunk(batch["image"], step.rand))
+            return {"real": self._look(nets, batch["image"], step), "fake": self._look(nets, pictures, step)}
         pictures = nets["generator"](self._noise(batch, step), y=self._wishes(batch))
         # The frozen network, the dearest part of a step, sees each picture once, for both halves.
         return {"real": self._look(nets, batch["image"], step), "fake": self._look(nets, pictures, step)}
@@ -309,26 +331,32 @@ class Anime(Plugin):
                 real_logits, _ = self._judge(nets, fakes["real"], batch)
         fake_logits, read = self._judge(nets, fakes["fake"], batch)
         terms = {"adversarial": adversarial.generator(fake_logits, real_logits)} | self._reading(read, batch)
-        if s.conditional and s.likeness > 0:  # pix2pix (Isola et al. 2017, eq. 4), from attributes instead of a sketch
+        paired = s.conditional or s.enlarges
+        if paired and s.likeness > 0:  # pix2pix (Isola et al. 2017, eq. 4), from attributes instead of a sketch
             terms["likeness"] = s.likeness * F.l1_loss(fakes["fake"][0], batch["image"])
-        if s.conditional and s.perceptual > 0:
+        if paired and s.perceptual > 0:
             terms["perceptual"] = s.perceptual * losses.feature_distance(fakes["fake"][1], fakes["real"][1])
         return Losses(terms)
 
     def sample(self, nets: Networks, fixed: Fixed) -> Tensor:
-        return nets["generator"](self._noise(fixed.batch, fixed.step), y=self._wishes(fixed.batch)).clamp(-1, 1)
+        made = nets["generator"](self._noise(fixed.batch, fixed.step), y=self._wishes(fixed.batch)).clamp(-1, 1)
+        return nets["enlarger"](made[:16]).clamp(-1, 1) if self.settings.enlarges else made
 
     def pipeline(self, nets: Networks) -> AnimePipeline:
         generator = nets["generator"]
         assert isinstance(generator, AnimeGenerator)
+        if self.settings.enlarges:
+            return AnimePipeline(generator, cast(Enlarger, nets["enlarger"]))
         generator.measure_mean()
-        return AnimePipeline(generator)
+        return AnimePipeline(generator, None)
 
     def evaluate(self, pipeline: Any, data: Data, count: int) -> Evaluation:
         """KID and its companions of seeds 0 .. count - 1 against pictures kept apart.
 
         Against real pictures also a search for copies; of a conditional generator, its attributes read back.
         """
+        if self.settings.enlarges:
+            return enlarging.evaluate(pipeline, data, count)
         assert isinstance(data, (Faces, Characters))
         fake, judge = images.to_uint8(pipeline(range(count))), metrics.Judge()
         real, labels = (data.pictures, None) if isinstance(data, Faces) else data.all
@@ -369,9 +397,15 @@ class Anime(Plugin):
         name="generate",
     )
     def generate_task(
-        self, pipeline: AnimePipeline, *, seed: Seed = FIRST_SEED, count: Count = 16, truncation: Truncation = 1.0
+        self,
+        pipeline: AnimePipeline,
+        *,
+        seed: Seed = FIRST_SEED,
+        count: Count = 16,
+        truncation: Truncation = 1.0,
+        raw: Raw = False,
     ) -> list[Image.Image]:
-        return _faces(pipeline, seed, count, truncation)
+        return _faces(pipeline, seed, count, truncation, raw=raw)
 
     @task(
         Text("To order", "A medida"),
@@ -469,7 +503,7 @@ class Anime(Plugin):
         w = pipeline.latents(pipeline.codes(pipeline.noise([seed_a, seed_b]), truncation), y, truncation)
         between = latent.way(w[:1], w[1:], frames)
         y = None if y is None else latent.way(y[:1], y[1:], frames)
-        pictures = images.to_images(pipeline.decode(between, y))
+        pictures = images.to_images(pipeline.enlarge(pipeline.decode(between, y)))
         return Film(pictures + pictures[-2:0:-1], fps=24)
 
     @task(

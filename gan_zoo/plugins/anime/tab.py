@@ -1,16 +1,43 @@
-"""The tab: a form per task, the pictures of this visit below them, and forms that a dropped picture fills in."""
+"""The tab: a form per task, with swatches to order by; faces to go on from by a click; this visit's pictures below."""
 
 from __future__ import annotations
 
+import base64
+import io
+import json
 from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 from gan_zoo.plugin import Page, Panel, Task, Text
-from gan_zoo.plugins.anime.attributes import ATTRIBUTES
+from gan_zoo.plugins.anime.attributes import ANY, ATTRIBUTES
+from gan_zoo.plugins.anime.drawn import draw_character
 
 KEPT = 48  # pictures of a visit
 HISTORY = Text("This visit's pictures", "Imágenes de esta visita")
 CHOOSE = Text("What to change", "Qué cambiar")
+ONWARD = {  # from a face that was clicked: the task, what its button says, its field for the seed
+    "variations": (Text("Variations", "Variaciones"), "seed"),
+    "interpolate": (Text("Film from here", "Película desde aquí"), "seed_a"),
+    "directions": (Text("Directions", "Direcciones"), "seed"),
+}
+CLICKED = Text("Click a face to go on from it:", "Haz clic en una cara para seguir desde ella:")
+MODEL = 11  # the character on whose face hair styles, expressions and glasses are shown
+CSS = """
+.name { font-size: 13px; margin: 6px 0 3px; color: var(--body-text-color-subdued); }
+.row { display: flex; flex-wrap: wrap; gap: 5px; }
+button { cursor: pointer; padding: 0; border-radius: 8px; border: 2px solid var(--border-color-primary);
+         background: none; width: 30px; height: 30px; overflow: hidden; }
+button.picture { width: 52px; height: 52px; } button img { width: 100%; height: 100%; display: block; }
+button[aria-pressed=true] { border-color: var(--color-accent); box-shadow: 0 0 0 2px var(--color-accent); }
+button:focus-visible { outline: 3px solid var(--color-accent); outline-offset: 1px; }
+"""
+TOUCHED = f"""(touched, ...now) => {{
+    const {{name, value}} = JSON.parse(touched || '{{}}');
+    return {json.dumps(list(ATTRIBUTES))}.map((field, i) =>
+        field !== name ? now[i] : now[i] === value ? '{ANY}' : value);
+}}"""
 REMEMBER = f"""(result, kept) => ({{
     __type__: 'update',
     value: [...(Array.isArray(result) ? result : [{{image: result}}]), ...(kept ?? [])].slice(0, {KEPT}),
@@ -22,12 +49,18 @@ def draw_tab(page: Page, tasks: Mapping[str, Task], presets: Sequence[str]) -> N
 
     page.header()
     panels: dict[str, Panel] = {}
-    with gr.Tabs(elem_classes="zoo-tasks"):
+    onward: list[tuple[str, Any]] = []
+    with gr.Tabs(elem_classes="zoo-tasks") as tabs:
         for name, task in tasks.items():
             with page.make(gr.Tab, label=task.title, id=name):
                 if name == "change":
                     chosen = page.make(gr.Dropdown, label=CHOOSE, choices=_changes(), value=None)
-                panels[name] = page.panel(name)
+                if name == "order":
+                    panels[name] = page.panel(name, editor=lambda: _swatches(page), behind=tuple(ATTRIBUTES))
+                else:
+                    panels[name] = page.panel(name)
+                if name in ("generate", "order"):
+                    onward.append((name, _onward_buttons(page)))
     with page.make(gr.Accordion, label=HISTORY, open=False):
         history = gr.Gallery(
             show_label=False, format="png", columns=8, height="auto", object_fit="contain", interactive=False,
@@ -35,6 +68,9 @@ def draw_tab(page: Page, tasks: Mapping[str, Task], presets: Sequence[str]) -> N
         )  # fmt: skip
 
     chosen.change(None, chosen, panels["change"].inputs["to"], js="(pair) => pair ?? ''")
+    _order_by_swatches(panels["order"])
+    for name, buttons in onward:
+        _go_on(panels, name, buttons, tabs)
     for panel in panels.values():
         for output in panel.outputs.values():
             if isinstance(output, (gr.Gallery, gr.Image)):  # kept by the browser alone, as the files that they are
@@ -66,3 +102,97 @@ def _changes() -> list[tuple[Text, str]]:
         for name, attribute in ATTRIBUTES.items()
         for key, value in attribute.values.items()
     ]
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Swatches
+
+
+def _swatches(page: Page) -> Any:
+    """A `gr.HTML` that tells which swatch was touched last."""
+    import gradio as gr
+
+    from gan_zoo.ui.words import both
+
+    rows = []
+    for name, attribute in ATTRIBUTES.items():
+        colours = attribute.option.endswith("Color")
+        buttons = "".join(
+            _swatch(name, key, value.options[0] if colours else "") for key, value in attribute.values.items()
+        )
+        rows.append(f'<div class="name">{both(attribute.text)}</div><div class="row">{buttons}</div>')
+    script = Path(__file__).with_name("swatches.js").read_text(encoding="utf-8")
+    return page.make(
+        gr.HTML, value="", html_template="".join(rows), css_template=CSS, js_on_load=script, elem_id="anime-swatches"
+    )
+
+
+def _swatch(name: str, key: str, colour: str) -> str:
+    text = ATTRIBUTES[name].values[key].text
+    label = f'data-name="{name}" data-value="{key}" aria-pressed="false" aria-label="{text.en}"'
+    label += f' title="{text.en} · {text.es}"'
+    if colour:
+        return f'<button type="button" {label} style="background: {colour}"></button>'
+    return f'<button type="button" class="picture" {label}><img alt="" src="{_thumbnail(name, key)}"></button>'
+
+
+@cache
+def _thumbnail(name: str, key: str) -> str:
+    """A drawn character (Lorelei, CC0) with that value, as a data address."""
+    buffer = io.BytesIO()
+    picture = draw_character(MODEL, 96, {"glasses": "none", name: key})
+    if name != "hair_style":  # the face is what differs
+        picture = draw_character(MODEL, 160, {"glasses": "none", name: key}).crop((42, 48, 138, 144))
+    picture.quantize(32).save(buffer, "PNG", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def _order_by_swatches(panel: Panel) -> None:
+    """A touch sets the form's field, or frees it again, and orders; whatever changes a field marks its swatches."""
+    fields = [panel.inputs[name] for name in ATTRIBUTES]
+    panel.after(panel.editor.change(None, [panel.editor, *fields], fields, js=TOUCHED))
+    for name, field in zip(ATTRIBUTES, fields):
+        script = f"""(value) => document.querySelectorAll('#anime-swatches [data-name={name}]').forEach(
+            (button) => button.setAttribute('aria-pressed', button.dataset.value === value))"""
+        field.change(None, field, None, js=script)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Going on from a face
+
+
+def _onward_buttons(page: Page) -> dict[str, Any]:
+    import gradio as gr
+
+    with gr.Row(elem_classes="zoo-onward"):
+        page.make(gr.Markdown, value=CLICKED)
+        seed = gr.Number(visible=False)
+        buttons = {
+            task: page.make(gr.Button, value=text, size="sm", min_width=90, scale=0, interactive=False)
+            for task, (text, _) in ONWARD.items()
+        }
+    return {"seed": seed, **buttons}
+
+
+def _go_on(panels: dict[str, Panel], name: str, parts: dict[str, Any], tabs: Any) -> None:
+    """A click on a face of the grid makes it the one from which the buttons go on: its seed, and what was asked."""
+    import gradio as gr
+
+    def picked(event: gr.SelectData) -> list[Any]:
+        seed = int(event.value["caption"])
+        return [seed, *(gr.Button(interactive=True) for _ in ONWARD)]
+
+    picked.__annotations__["event"] = gr.SelectData  # Gradio asks for the class, and here it is only known inside
+    gallery = panels[name].outputs["result"]
+    buttons = [parts[task] for task in ONWARD]
+    quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+    gallery.select(picked, None, [parts["seed"], *buttons], **quiet)
+    wanted = [panels[name].inputs[field] for field in ATTRIBUTES] if name == "order" else []
+    for task, (_, field) in ONWARD.items():
+        inputs = panels[task].inputs
+        asked = f"""(seed, ...now) => [seed,
+            {json.dumps(list(ATTRIBUTES))}.map((name, i) => now[i] && now[i] !== '{ANY}' ? `${{name}}=${{now[i]}}` : '')
+                .filter(Boolean).join(',') || '{ANY}',
+            {{__type__: 'update', selected: '{task}'}}]"""
+        moved = parts[task].click(None, [parts["seed"], *wanted], [inputs[field], inputs["wishes"], tabs], js=asked)
+        panels[task].after(moved)

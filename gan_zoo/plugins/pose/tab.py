@@ -47,7 +47,8 @@ def draw_tab(page: Page) -> None:
     with gr.Tabs(elem_classes="zoo-tasks"):
         for name, title in TITLES.items():
             with page.make(gr.Tab, label=title, id=name):
-                panel = page.panel(name, editor=(lambda: _editor(page)) if name == "transfer" else None)
+                edited = name == "transfer"
+                panel = page.panel(name, editor=(lambda: _editor(page)) if edited else None, behind=["pose"] * edited)
                 if panel.editor is not None:
                     panel.editor.change(None, panel.editor, panel.inputs["pose"], js="(pose) => pose")
     page.make(gr.Markdown, value=MISUSE)
