@@ -204,6 +204,17 @@ class Colorize(Plugin):
                 "dos de Lisa Wischofsky, con DiceBear y colores propios.",
             ),
         ),
+        Preset(
+            name="anime-faces-256",
+            title=Text("Anime portraits, 256 px", "Retratos de anime, 256 px"),
+            licence="research",
+            data=Text(
+                "3,200 portraits of anime characters, 256 x 256 pixels, collected from the web without a licence: "
+                "research and teaching only.",
+                "3200 retratos de personajes de anime, de 256 x 256 píxeles, reunidos de la web sin licencia: solo para "
+                "investigación y enseñanza.",
+            ),
+        ),
     )
     Settings: ClassVar[type] = Settings
     Pipeline: ClassVar[type] = ColorizePipeline

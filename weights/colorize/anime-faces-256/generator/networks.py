@@ -1,0 +1,1 @@
+from gan_zoo.plugins.colorize.networks import ColorizeGenerator
