@@ -269,11 +269,13 @@ def test_a_skeleton_is_dragged(browser: Browser, visits: list[Visit]) -> None:
     """What the editor shows is what the plain argument holds; undo takes it back; the keyboard moves joints, too."""
     visits.append(visit := Visit(browser, "?tab=pose"))
     page, editor = visit.page, visit.page.locator("#pose-editor")
-    pose = page.locator(".zoo-arguments textarea:visible, .zoo-arguments input[type=text]:visible").first
+    page.get_by_role("button", name="In words").locator("visible=true").click()
+    pose = page.locator(".zoo-arguments textarea:visible").nth(1)
     editor.get_by_role("button", name="arms out").click()
     expect(pose).to_have_value(re.compile("pose_keypoints_2d"), timeout=SECONDS)
     before = pose.input_value()
     wrist = editor.locator("circle[data-joint='4']")
+    wrist.scroll_into_view_if_needed()
     box = wrist.bounding_box()
     assert box is not None
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
@@ -303,3 +305,25 @@ def test_a_drawing_is_painted_from_the_canvas(browser: Browser, visits: list[Vis
         ".slider-wrap img:visible, [data-testid='image-slider'] img:visible, img.preview:visible"
     )
     expect(compared.first).to_be_visible(timeout=SECONDS)
+
+
+def test_a_character_is_ordered_by_swatches_and_varied_by_a_click(browser: Browser, visits: list[Visit]) -> None:
+    """A touch of a swatch sets the plain argument in its closed drawer; a click on a face goes on from that face."""
+    visits.append(visit := Visit(browser, "?tab=anime"))
+    page = visit.page
+    page.get_by_role("tab", name="To order", exact=True).click()
+    visit.drawn(visit.results().first)
+    swatch = page.locator("#anime-swatches [data-name=hair_color][data-value=pink]")
+    swatch.click()
+    expect(swatch).to_have_attribute("aria-pressed", "true", timeout=SECONDS)
+    page.get_by_role("button", name="In words").locator("visible=true").click()
+    expect(page.get_by_label("Hair colour").locator("visible=true").first).to_have_value("Pink", timeout=SECONDS)
+    page.get_by_role("tab", name="New faces", exact=True).click()
+    visit.drawn(visit.results().nth(1))
+    visit.results().nth(1).click()
+    onward = page.locator(".zoo-onward:visible").get_by_role("button", name="Variations")
+    expect(onward).to_be_enabled(timeout=SECONDS)
+    onward.click()
+    expect(page.get_by_role("tab", name="Variations", exact=True)).to_have_attribute("aria-selected", "true")
+    expect(page.get_by_label("Seed").locator("visible=true")).to_have_value("27", timeout=SECONDS)
+    expect(page.get_by_label("Wishes").locator("visible=true")).to_have_value("any", timeout=SECONDS)

@@ -200,7 +200,7 @@ def test_three_stages_train_and_publish_the_last(tmp_path, model):
     plugin = Pose(Settings(**TINY, model=model, joints_share=0.25, coarse_share=0.25))
     out = plugin.train(out=tmp_path / "run", steps=4, batch_size=2, evaluate_count=4, trackers="", precision="fp32")
     log = [json.loads(line) for line in (tmp_path / "run/log.jsonl").read_text().splitlines()]
-    assert {"score", "ssim", "mask_ssim_of_source", "kid_x1000_of_coarse", "joints_found"} <= set(log[-1]["scores"])
+    assert {"kid_x1000", "ssim", "mask_ssim_of_source", "kid_x1000_of_coarse", "joints_found"} <= set(log[-1]["scores"])
     assert isinstance(plugin.load(str(out)), PosePipeline)
 
 
@@ -209,8 +209,8 @@ def test_three_stages_train_and_publish_the_last(tmp_path, model):
     [
         ({"model": "gfla"}, "model: expected warped or pg2"),
         ({"height": 100}, "height: expected 128, 256 or 512, got 100"),
-        ({"widths": (16, 16)}, "expected 3 widths"),
-        ({"widths": (8, 16, 16)}, "widths: expected multiples of 16"),
+        ({"widths": (16, 16)}, "widths: expected 3 multiples of 16"),
+        ({"widths": (8, 16, 16)}, "widths: expected 3 multiples of 16"),
         ({"coarse_share": 0.95}, "less than 1 together"),
         ({"drawn": 3}, "drawn: expected at least 20"),
     ],

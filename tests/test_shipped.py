@@ -32,7 +32,7 @@ def first_picture(result: Any) -> Image.Image:
 
 def from_afar(slug: str, preset: str, folder: Path) -> list[int]:
     """8 x 8 mean colours of what the plugin's first task makes."""
-    plugin = registry.get(slug)
+    plugin = type(registry.get(slug))()  # others may have loaded other weights into the one that is in use
     name, task = next(iter(plugin.tasks().items()))
     examples = plugin.examples(name)
     arguments = dict(examples[0]) if examples else {}
@@ -48,7 +48,10 @@ def from_afar(slug: str, preset: str, folder: Path) -> list[int]:
 
 
 @pytest.mark.parametrize(("slug", "preset"), PRESETS, ids=[f"{slug}-{preset}" for slug, preset in PRESETS])
-def test_shipped_weights_give_the_same_pictures(slug: str, preset: str, tmp_path: Path) -> None:
+def test_shipped_weights_give_the_same_pictures(
+    slug: str, preset: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("GAN_ZOO_WEIGHTS", raising=False)
     known = json.loads(SNAPSHOT.read_text()) if SNAPSHOT.exists() else {}
     seen = from_afar(slug, preset, tmp_path)
     if os.environ.get("GAN_ZOO_UPDATE_SNAPSHOT"):

@@ -124,12 +124,15 @@ class Page:
             "concurrency_limit": calls.AT_ONCE,
             "concurrency_id": self.plugin.slug,
         }
+        seen = None
         click = button.click(**call, api_name=f"{self.plugin.slug}_{name}")
         if task.first_look and not self.hidden and not any(parameter.required for parameter in task.parameters):
-            self._first_look(task, notice, list(outputs.values()))
+            seen = self._first_look(task, notice, list(outputs.values()))
             click.success(None, None, notice, js="() => ({__type__: 'update', visible: false})")
 
         def after(event: Any) -> Any:
+            if seen is not None:  # a first look that comes later must not be drawn over what is asked for now
+                event = event.success(lambda: True, None, seen, api_visibility="private", show_progress="hidden")
             return event.success(**call, api_visibility="private")
 
         return Panel(inputs, button, outputs, click, after, edited)
@@ -156,8 +159,11 @@ class Page:
         shown = gr.Examples(rows, [inputs[parameter] for parameter in given], label=EXAMPLES.en, cache_examples=False)
         self.words.said.append((shown.dataset, {"label": EXAMPLES}))
 
-    def _first_look(self, task: Task, notice: Any, outputs: list[Any]) -> None:
-        """Once a visit, when the panel's tab is first open: nobody waits for tabs that nobody looks at."""
+    def _first_look(self, task: Task, notice: Any, outputs: list[Any]) -> gr.State:
+        """Once a visit, when the panel's tab is first open: nobody waits for tabs that nobody looks at.
+
+        Gives the state that says whether it was.
+        """
         seen = gr.State(False)
         around = Context.block
         while around is not None and not isinstance(around, gr.Tab):
@@ -174,6 +180,7 @@ class Page:
         }
         if around is not None:
             around.select(**arguments)
+        return seen
 
     def _argument(self, parameter: Parameter) -> Any:
         if parameter.arg.component != "Number" or parameter.type is not int or parameter.arg.maximum is None:

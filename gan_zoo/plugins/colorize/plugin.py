@@ -211,8 +211,8 @@ class Colorize(Plugin):
             data=Text(
                 "3,200 portraits of anime characters, 256 x 256 pixels, collected from the web without a licence: "
                 "research and teaching only.",
-                "3200 retratos de personajes de anime, de 256 x 256 píxeles, reunidos de la web sin licencia: solo para "
-                "investigación y enseñanza.",
+                "3200 retratos de personajes de anime, de 256 x 256 píxeles, reunidos de la web sin licencia: "
+                "solo para investigación y enseñanza.",
             ),
         ),
     )
