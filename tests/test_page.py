@@ -307,6 +307,22 @@ def test_a_drawing_is_painted_from_the_canvas(browser: Browser, visits: list[Vis
     expect(compared.first).to_be_visible(timeout=SECONDS)
 
 
+def test_a_dab_is_painted_without_asking(browser: Browser, visits: list[Visit]) -> None:
+    visits.append(visit := Visit(browser, "?tab=colorize"))
+    page = visit.page
+    canvas = page.locator("canvas:visible").first
+    canvas.wait_for()
+    page.wait_for_timeout(1500)  # the editor takes no stroke before it has drawn its sheet
+    box = canvas.bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] / 2 + 12, box["y"] + box["height"] / 2 + 8, steps=4)
+    page.mouse.up()
+    compared = page.locator("[data-testid='image-slider'] img:visible, .slider-wrap img:visible, img.preview:visible")
+    expect(compared.first).to_be_visible(timeout=SECONDS)
+
+
 def test_a_character_is_ordered_by_swatches_and_varied_by_a_click(browser: Browser, visits: list[Visit]) -> None:
     """A touch of a swatch sets the plain argument in its closed drawer; a click on a face goes on from that face."""
     visits.append(visit := Visit(browser, "?tab=anime"))

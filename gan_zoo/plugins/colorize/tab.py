@@ -19,8 +19,10 @@ SIZE = 512  # of the empty sheet and of the examples
 BRUSHES = ["#000000", "#f6d7c3", "#8d5a3c", "#d9a441", "#b5382a", "#e79ab8", "#7b5ea7", "#3f6fb5", "#4fa3a5", "#5a8f4e",
            "#9aa0a8", "#ffffff"]  # fmt: skip
 GUIDE = Text(
-    "Draw in black, or drop a drawing on the sheet. Every other colour is a hint: a dab in a region colours all of it.",
-    "Dibuja en negro o suelta un dibujo en la hoja. Cualquier otro color es una pista: un toque colorea toda la zona.",
+    "Draw in black, or drop a drawing on the sheet. Every other colour is a hint: a dab in a region colours all of it, "
+    "and the picture follows.",
+    "Dibuja en negro o suelta un dibujo en la hoja. Cualquier otro color es una pista: un toque colorea toda la "
+    "zona, y la imagen va cambiando.",
 )
 SHEET = Text("Drawing", "Dibujo")
 EXAMPLE = Text("An example", "Un ejemplo")
@@ -82,10 +84,11 @@ def draw_tab(page: Page) -> None:
         with page.make(gr.Tab, label=EXTRACT_TAB, id="extract"):
             page.panel("extract")
 
-    private = {"api_visibility": "private", "show_progress": "hidden"}
+    private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
     other.click(lambda: example(random.randrange(MAX_SEED)), None, editor, **private)
     image, hints, result = panel.inputs["image"], panel.inputs["hints"], panel.outputs["result"]
-    painted = panel.after(go.click(_arguments, editor, [image, hints], **private))
+    drawn = gr.on([go.click, editor.input], _arguments, editor, [image, hints], trigger_mode="always_last", **private)
+    painted = panel.after(drawn)
     for event in (painted, panel.done):
         event.success(images.before_and_after, [image, result], compared, **private)
 
