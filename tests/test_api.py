@@ -36,7 +36,8 @@ from gan_zoo.ui.words import both
 SNAPSHOT = Path(__file__).with_name("api_snapshot.json")
 PLUGINS = registry.discover().plugins
 TASKS = [(plugin.slug, task) for plugin in PLUGINS.values() for task in plugin.tasks().values()]
-SEEDED = [(slug, task) for slug, task in TASKS if {"seed", "count"} <= {p.name for p in task.parameters}]
+USABLE = [(slug, task) for slug, task in TASKS if PLUGINS[slug].presets]  # what has just been begun has no weights yet
+SEEDED = [(slug, task) for slug, task in USABLE if {"seed", "count"} <= {p.name for p in task.parameters}]
 
 
 def endpoint(value: Any) -> str:
@@ -131,7 +132,7 @@ def test_same_seed_same_pictures_whatever_the_count(client: Client, case: tuple[
 
 
 @pytest.mark.parametrize(
-    "case", [case for case in TASKS if not any(p.required for p in case[1].parameters)], ids=endpoint
+    "case", [case for case in USABLE if not any(p.required for p in case[1].parameters)], ids=endpoint
 )
 def test_defaults_work(client: Client, case: tuple[str, Task]) -> None:
     assert client.predict(api_name=f"/{case[0]}_{case[1].name}")
