@@ -72,8 +72,8 @@ def test_a_misspelt_recipe_is_refused(tmp_path, capsys):
 def test_every_recipe_fits_its_plugin(path):
     recipe = read_recipe(str(path))
     plugin = registry.get(recipe["plugin"])
-    TrainConfig(**recipe["train"])
-    plugin.Settings(**{k: tuple(v) if isinstance(v, list) else v for k, v in recipe["settings"].items()})
+    TrainConfig(**recipe.get("train", {}))
+    plugin.Settings(**{k: tuple(v) if isinstance(v, list) else v for k, v in recipe.get("settings", {}).items()})
     assert "preset" not in recipe or not plugin.presets or plugin.preset(recipe["preset"]).name == path.stem
 
 
