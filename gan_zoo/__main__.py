@@ -14,13 +14,9 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from gan_zoo.cli import Parser, author, infer, listing, positive, weights
 from gan_zoo.errors import one_line
-
-if TYPE_CHECKING:  # torch takes seconds to import: each command imports what it needs, and --help needs nothing
-    pass
 
 
 def main(argv: Sequence[str] | None = None) -> int:

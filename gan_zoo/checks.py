@@ -109,7 +109,8 @@ def check_halves(bench: Bench) -> None:
             optimizers = {
                 half: adam([nets[name] for name in names], 1e-3, (0.9, 0.999)) for half, names in chosen.items()
             }
-            duel = Duel(plugin, nets, optimizers["G"], optimizers["D"], parallel=_wrapped(nets))
+            wrapped = nets.map(lambda name, network: _Wrapped(network, name))
+            duel = Duel(plugin, nets, optimizers["G"], optimizers["D"], parallel=wrapped)
             step = bench.step(stage.name)
             fakes = duel.generate(batch, step)
             for half, run in (("D", duel.d_step), ("G", duel.g_step)):
@@ -231,13 +232,6 @@ class _Wrapped(nn.Module):
                 f"{self.name!r} is used by its {name!r}: while it learns, call it as a function and by nothing else, "
                 "since on several processes it is wrapped"
             ) from None
-
-
-def _wrapped(nets: Networks) -> Networks:
-    wrapped: dict[str, nn.Module] = {name: _Wrapped(network, name) for name, network in nets.items()}
-    return Networks(
-        {name: wrapped[name] for name in nets.generators}, {name: wrapped[name] for name in nets.discriminators}
-    )
 
 
 def _reason(error: Exception, folder: Path) -> str:

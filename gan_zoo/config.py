@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -24,6 +25,12 @@ def check_ranges(settings: Any) -> None:
             number = "a whole number" if kind is int else "a number"
             span = f"of at least {low:g}" if math.isinf(high) else f"from {low:g} to {high:g}"
             raise ValueError(f"{known.name}: expected {number} {span}, got {value}")
+
+
+def fitting(kind: type, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Those values that belong to a dataclass of settings, lists, as JSON and TOML have them, as tuples."""
+    names = {known.name for known in fields(kind)}
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in values.items() if k in names}
 
 
 @dataclass(frozen=True)

@@ -329,11 +329,9 @@ class Pictures:
     Apart from training each is given in its order, as it is. Sets used together need different `stream`s.
     """
 
-    def __init__(
-        self, pictures: Tensor, seed: int, training: bool, *, mirror: bool = True, crop: int = 0, stream: int = 0
-    ):
+    def __init__(self, pictures: Tensor, seed: int, training: bool, *, crop: int = 0, stream: int = 0):
         self.pictures, self.seed, self.training = pictures, seed, training
-        self.mirror, self.crop, self.stream = mirror, crop, stream
+        self.crop, self.stream = crop, stream
 
     def __len__(self) -> int:
         return len(self.pictures)
@@ -344,8 +342,7 @@ class Pictures:
         if not self.training:
             return to_float(self.pictures[numbers % len(self)])
         pictures = self.pictures[sample_rows(numbers, len(self), self.seed, self.stream)]
-        if self.mirror:
-            pictures = flip(pictures, sample_flips(numbers, self.seed, self.stream))
+        pictures = flip(pictures, sample_flips(numbers, self.seed, self.stream))
         if self.crop:
             pictures = sample_crops(pictures, self.crop, numbers, self.seed, 1000 + self.stream)
         return to_float(pictures)

@@ -53,6 +53,7 @@ def deploy(space_id: str, *, hardware: str = "cpu-basic", private: bool = False)
                 exist_ok=True,
             )
             there = api.list_repo_files(space_id, repo_type="space")
+            # What is no more must go: a plugin that was removed would still be found there.
             gone = [name for name in there if name not in files and any(fnmatch(name, pattern) for pattern in FILES)]
             api.create_commit(
                 space_id,
@@ -61,9 +62,7 @@ def deploy(space_id: str, *, hardware: str = "cpu-basic", private: bool = False)
                         CommitOperationAdd(name, str(file) if isinstance(file, Path) else file)
                         for name, file in files.items()
                     ),
-                    *(
-                        CommitOperationDelete(name) for name in gone
-                    ),  # a plugin that is no more would still be found there
+                    *(CommitOperationDelete(name) for name in gone),
                 ],
                 commit_message="The zoo's page",
                 repo_type="space",

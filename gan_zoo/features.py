@@ -115,6 +115,12 @@ class FeaturePyramid(nn.Module):
         self.size = size
         self.requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Sides of the maps of a pyramid with a `size`, finest first."""
+        assert self.size is not None, "maps of pictures taken as they are have no size of their own"
+        return tuple(self.size // stride for stride in (4, 8, 16, 32))
+
     def forward(self, images: Tensor) -> list[Tensor]:
         x = images
         if self.size is not None and x.shape[2:] != (self.size, self.size):

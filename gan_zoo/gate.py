@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import json
 import logging
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -22,6 +21,8 @@ from starlette.concurrency import run_in_threadpool
 from starlette.formparsers import MultiPartException
 from starlette.responses import JSONResponse
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
+
+from gan_zoo.parsing import parse_json
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -35,11 +36,13 @@ SESSION = re.compile(r"[A-Za-z0-9_-]{1,64}")
 UPLOAD = "/gradio_api/upload"
 JOIN = "/gradio_api/queue/join"
 CALL = re.compile(r"/gradio_api/call(/v2)?/([^/]+)")
+CALL_FORM = "/gradio_api/call/v2/ENDPOINT"  # as callers are told it
 HEALTH = "/health"
 # Routes the page does not use: the first keeps what it is sent outside of every sweep, the others skip the queue and
 # call functions by number.
 UNUSED = re.compile(r"/gradio_api/(process_recording|(run|api)(/.*)?)")
 PATIENCE = 30  # seconds for a connection to send its request, and for each piece of a body
+NO_JSON = object()  # what a body is that cannot be read as JSON
 LOCAL = ("localhost", "127.0.0.1", "::1")
 
 
@@ -47,21 +50,14 @@ LOCAL = ("localhost", "127.0.0.1", "::1")
 class Endpoints:
     """What of the page can be called, and with what."""
 
-    named: Mapping[str, Mapping[str, bool]] = field(default_factory=dict)  # {name: {argument: may it be a file?}}
-    numbered: Mapping[int, int] = field(
-        default_factory=dict
-    )  # {number: how many inputs}: what the page's own script uses
+    named: Mapping[str, Mapping[str, bool]]  # {name: {argument: may it be a file?}}
+    numbered: Mapping[int, int]  # {number: how many inputs}: what the page's own script uses
 
-    def refusal(self, path: str, body: bytes) -> tuple[int, str] | None:
-        """Status and line for a call that cannot be right."""
-        call = CALL.fullmatch(path)
-        if call is None and path != JOIN:
-            return None
+    def refusal(self, call: re.Match[str] | None, value: Any) -> tuple[int, str] | None:
+        """Status and line for a call that cannot be right: by a name, or where `call` is None by a number."""
         if call is not None and call[2] not in self.named:
             return 404, f"there is no endpoint {_quoted(call[2])}; there are: {', '.join(self.named)}"
-        try:
-            value = json.loads(body)
-        except (ValueError, RecursionError):
+        if value is NO_JSON:
             return 422, "expected JSON"
         if not isinstance(value, dict):
             return 422, "expected a JSON object"
@@ -91,9 +87,6 @@ class Endpoints:
         if not isinstance(data, list) or len(data) != self.numbered[number]:
             return 422, f"data: expected a list of {self.numbered[number]} values"
         return None
-
-
-CALL_FORM = "/gradio_api/call/v2/ENDPOINT"
 
 
 def _quoted(value: Any) -> str:
@@ -204,10 +197,8 @@ class Gate:
                 return await answer(scope, receive, send)
             if not message.get("more_body", False):
                 break
-        if refusal := _bad_session(body):
-            return await JSONResponse({"detail": refusal}, 422)(scope, receive, send)
-        if wrong := self.endpoints().refusal(path, body) if self.endpoints else None:
-            return await JSONResponse({"detail": wrong[1]}, wrong[0])(scope, receive, send)
+        if refusal := self._refusal(path, body):
+            return await JSONResponse({"detail": refusal[1]}, refusal[0])(scope, receive, send)
         replayed = False
 
         async def again() -> Message:
@@ -218,6 +209,20 @@ class Gate:
             return {"type": "http.request", "body": body, "more_body": False}
 
         return await self.app(scope, again, send)
+
+    def _refusal(self, path: str, body: bytes) -> tuple[int, str] | None:
+        """Status and line for a body that Gradio should not see; one that asks for nothing here is not even read."""
+        call, names_session = CALL.fullmatch(path), b"session_hash" in body or b"\\u" in body
+        calls = self.endpoints is not None and (call is not None or path == JOIN)
+        if not (calls or names_session):
+            return None
+        try:
+            value = parse_json(body)
+        except ValueError:
+            value = NO_JSON
+        if names_session and (line := _bad_session(value)):
+            return 422, line
+        return self.endpoints().refusal(call, value) if self.endpoints and calls else None
 
 
 async def _within_patience(receive: Receive) -> Message:
@@ -240,13 +245,9 @@ def what_went_wrong(error: BaseException) -> str:
     return "something went wrong on the server; its log has the details"
 
 
-def _bad_session(body: bytes) -> str | None:
+def _bad_session(value: Any) -> str | None:
     """Gradio keeps a queue for each session name, and an empty one ends the loop that serves them all."""
-    if b"session_hash" not in body and b"\\u" not in body:
-        return None
-    try:
-        value = json.loads(body)
-    except (ValueError, RecursionError):
+    if value is NO_JSON:
         return "expected JSON"
     name = value.get("session_hash") if isinstance(value, dict) else None
     if name is None or (isinstance(name, str) and SESSION.fullmatch(name)):

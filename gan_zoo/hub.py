@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from gan_zoo.card import CardFacts, model_card
+from gan_zoo.config import fitting
 from gan_zoo.errors import one_line
 from gan_zoo.weights import MANIFEST, P, WeightsError, check_name, load, read_file, read_manifest, recover, save, verify
 
@@ -123,11 +124,9 @@ def as_trained(plugin: Plugin, preset: str | None = None, changed: Mapping[str, 
     if unknown := sorted(changed.keys() - set(names)):
         raise WeightsError(f"{plugin.slug} has no setting {unknown[0]!r}; there are: {', '.join(names)}")
     with contextlib.suppress(WeightsError):  # whoever loads them says what is wrong with the weights
-        kept = read_manifest(preset_folder(plugin, preset)).settings
-        changed = {name: value for name, value in kept.items() if name in names} | changed
-    values = {name: tuple(value) if isinstance(value, list) else value for name, value in changed.items()}
+        changed = read_manifest(preset_folder(plugin, preset)).settings | changed
     try:
-        return type(plugin)(plugin.Settings(**values))
+        return type(plugin)(plugin.Settings(**fitting(plugin.Settings, changed)))
     except (TypeError, ValueError) as error:
         raise WeightsError(f"these settings do not fit {plugin.slug}: {one_line(error)}") from None
 
@@ -221,16 +220,16 @@ class _Answers:
 
         The client makes paths of an ETag and of a commit as they come.
         """
-        if "/resolve/" not in response.request.url.path and response.request.method != "GET":
-            return
-        headers = response.headers
-        for name in ("etag", "x-linked-etag", "x-repo-commit"):
-            value = headers.get(name, "") if "/resolve/" in response.request.url.path else ""
+        path, headers = response.request.url.path, response.headers
+        resolves = "/resolve/" in path
+        for name in ("etag", "x-linked-etag", "x-repo-commit") if resolves else ():
+            value = headers.get(name, "")
             if value and not ETAG.fullmatch(value):
                 raise WeightsError(f"the Hub answers with a {name} that is none: {value[:40]!r}")
+        sends = (resolves or response.request.method == "GET") and "/api/" not in path
         size = headers.get("x-linked-size") or (headers.get("content-length") if response.is_success else "") or "0"
-        fetched = response.status_code in (200, 206, 302, 307) and "/api/" not in response.request.url.path
-        if fetched and (not size.isdecimal() or int(size) > self.most):
+        found = response.status_code in (200, 206, 302, 307)
+        if sends and found and (not size.isdecimal() or int(size) > self.most):
             raise WeightsError(f"the Hub sends {size[:20]} bytes, where at most {self.most:,} were announced")
 
 

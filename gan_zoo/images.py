@@ -6,7 +6,6 @@ nowhere else, so that orientation, transparency, 16 bits and hostile files are d
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -23,6 +22,7 @@ from PIL import Image, ImageOps, PngImagePlugin
 from torch import Tensor
 
 from gan_zoo.errors import one_line
+from gan_zoo.parsing import parse_json
 from gan_zoo.plugin import Film
 
 MAX_PIXELS = 25_000_000  # a phone's photograph (12 megapixels) passes; 100 MB once decoded as RGBA
@@ -184,10 +184,10 @@ def read_settings(path: str | Path) -> dict[str, Any]:
     Anyone may have written it: check what is used. Raises ImageError as `read_image` does.
     """
     try:
-        made = json.loads(read_image(path).info.get("gan_zoo", "{}"))
-    except (ValueError, RecursionError) as error:
-        if isinstance(error, ImageError):
-            raise
+        made = parse_json(read_image(path).info.get("gan_zoo", "{}"))
+    except ImageError:
+        raise
+    except ValueError:
         return {}
     kinds = {"plugin": str, "task": str, "preset": str, "arguments": dict}
     sound = isinstance(made, dict) and all(isinstance(made.get(name), kind) for name, kind in kinds.items())

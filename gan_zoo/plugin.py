@@ -96,6 +96,11 @@ class Networks:
         yield from self.generators.items()
         yield from self.discriminators.items()
 
+    def map(self, change: Callable[[str, nn.Module], nn.Module]) -> Networks:
+        """The same groups, each network changed: `change(name, network)`."""
+        groups = (self.generators, self.discriminators)
+        return Networks(*({name: change(name, net) for name, net in group.items()} for group in groups))
+
 
 @dataclass(frozen=True)
 class Losses:

@@ -6,42 +6,34 @@ import dataclasses
 import os
 import subprocess
 from pathlib import Path
-from typing import Any
-
-from PIL import Image
+from typing import TYPE_CHECKING, Any
 
 from gan_zoo import hub
-from gan_zoo.config import Progress, TrainConfig
-from gan_zoo.plugin import Evaluation, Networks, Plugin, Preset, Text
+from gan_zoo.plugin import Evaluation, Preset, Text
+from gan_zoo.processes import hardware
+
+if TYPE_CHECKING:
+    from gan_zoo.trainer import Trainer
 
 
-def facts(plugin: Plugin, preset: Preset, source: str | None, config: TrainConfig) -> dict[str, Any]:
+def facts(run: Trainer) -> dict[str, Any]:
     """What a run is: enough to resume it, and to write its card."""
     return {
-        "plugin": plugin.slug,
-        "preset": preset.name,
-        "data": source,
-        "config": dataclasses.asdict(config),
-        "settings": dataclasses.asdict(plugin.settings),
+        "plugin": run.plugin.slug,
+        "preset": run.preset.name,
+        "data": run.source,
+        "config": dataclasses.asdict(run.config),
+        "settings": dataclasses.asdict(run.plugin.settings),
         "commit": _commit(),
     }
 
 
-def publish(
-    folder: Path,
-    plugin: Plugin,
-    preset: Preset,
-    pipeline: Any,
-    grid: Image.Image,
-    evaluation: Evaluation,
-    facts: dict[str, Any],
-    progress: Progress,
-    hardware: str,
-    parameters: dict[str, int],
-) -> None:
-    """Writes the weights folder of a run. `facts` are those above, `parameters` their numbers by network."""
-    pictures = {plugin.caption: grid} | evaluation.pictures
+def publish(run: Trainer, evaluation: Evaluation) -> None:
+    """Writes the averaged weights as the run's weights folder, with the card that this run earned."""
+    plugin, preset, progress, told = run.plugin, run.preset, run.progress, facts(run)
+    pictures = {plugin.caption: run.grid()} | evaluation.pictures
     names = [f"picture-{i + 1}.png" for i in range(len(pictures))]
+    settings = _published(told["settings"])
     card = hub.CardFacts(
         title=f"{plugin.title.en}: {preset.name}",
         plugin=plugin.slug,
@@ -51,28 +43,28 @@ def publish(
         licence_name="research only" if preset.licence_id == "other" else "",
         data=preset.data.en,
         summary=plugin.summary.en,
-        recipe={"train": _published(facts["config"]), "settings": _published(facts["settings"])},
-        commit=facts["commit"],
+        recipe={"train": _published(told["config"]), "settings": settings},
+        commit=told["commit"],
         steps=progress.updates,
         images_seen=progress.images,
         hours=progress.hours,
-        hardware=hardware,
+        hardware=hardware(run.device, run.processes, run.bf16),
         feature_networks=plugin.feature_networks,
         pipeline_tag=plugin.pipeline_tag,
         example=plugin.example,
-        parameters=parameters,
+        parameters={name: sum(p.numel() for p in net.parameters()) for name, net in run.nets.items()},
         scores=evaluation.scores,
         protocol=evaluation.protocol,
         pictures=dict(zip(names, pictures, strict=True)),
     )
     hub.save(
-        pipeline,
-        folder,
+        plugin.pipeline(run.average()),
+        run.folder.path / "weights",
         plugin=plugin.slug,
         preset=preset.name,
         card=hub.model_card(card),
         images=dict(zip(names, pictures.values(), strict=True)),
-        settings=_published(facts["settings"]),
+        settings=settings,
     )
 
 
@@ -97,8 +89,3 @@ def unnamed(name: str, source: str | None) -> Preset:
     if source:
         return Preset(name, text, "research", text)
     return Preset(name, text, "open", text, licence_id="cc0-1.0")
-
-
-def sizes(nets: Networks) -> dict[str, int]:
-    """Numbers by network."""
-    return {name: sum(p.numel() for p in net.parameters()) for name, net in nets.items()}

@@ -19,6 +19,7 @@ from PIL import Image
 
 from gan_zoo import images
 from gan_zoo.checkpoints import write_json, write_text
+from gan_zoo.parsing import parse_json
 from gan_zoo.plugin import Film
 
 
@@ -45,6 +46,20 @@ class RunFolder:
 
     def release(self) -> None:
         self._lock.release()
+
+    def read_facts(self) -> dict[str, Any]:
+        """What the run is, from its run.json. Raises ValueError: no run, or a damaged file."""
+        self.check(resume=True)
+        path = self.path / "run.json"
+        try:
+            facts = parse_json(path.read_bytes())
+        except ValueError:
+            facts = None
+        if not isinstance(facts, dict) or not all(
+            isinstance(facts.get(key, {}), dict) for key in ("config", "settings")
+        ):
+            raise ValueError(f"{path} is damaged: expected a JSON object with config and settings")
+        return facts
 
     def open(self, facts: dict[str, Any]) -> None:
         for name in ("samples", "checkpoints"):

@@ -11,6 +11,7 @@ import torch
 from gan_zoo import checkpoints
 from gan_zoo.config import Progress
 from gan_zoo.duel import check_finite
+from gan_zoo.errors import one_line
 from gan_zoo.plugin import Networks
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def load(run: Trainer) -> None:
         for name, state in common["ema"].items():
             run.ema.networks[name].load_state_dict(state)
     except RuntimeError as error:
-        reason = " ".join(str(error).split())[:200]
+        reason = one_line(error, 99, 200)
         raise ValueError(f"{path} was made with other settings of the networks: {reason}") from None
     for name, optimizer in (("g", run.duel.g_optimizer), ("d", run.duel.d_optimizer)):
         if optimizer is not None:

@@ -24,8 +24,9 @@ from gan_zoo import hub, images, publishing, saving
 from gan_zoo.batches import Prefetcher
 from gan_zoo.config import Progress, Stop, TrainConfig, learning_rate
 from gan_zoo.duel import Duel, Ema, adam, named, not_finite, seeded_step
+from gan_zoo.errors import one_line
 from gan_zoo.plugin import Batch, Evaluation, Fakes, Fixed, Networks, Plugin, Preset, Stage, Step
-from gan_zoo.processes import Signals, bf16_is_fast, hardware, make_accelerator
+from gan_zoo.processes import Signals, bf16_is_fast, make_accelerator
 from gan_zoo.run_folder import RunFolder
 
 PHASES = ("generate", "d", "g")
@@ -144,7 +145,7 @@ class Trainer:
             try:
                 net.load_state_dict(network.state_dict())
             except RuntimeError as error:
-                reason = " ".join(str(error).split())[:200]
+                reason = one_line(error, 99, 200)
                 raise ValueError(f"init: {weights} was made with other settings of {name!r}: {reason}") from None
             self.ema.networks[name].load_state_dict(net.state_dict())
 
@@ -158,12 +159,14 @@ class Trainer:
         for name, net in self.nets.generators.items():
             if name not in learning:  # what learns now should meet what will be shipped
                 net.load_state_dict(self.ema.networks[name].state_dict())
-        parallel = {}
         for name, net in self.nets.items():
             net.train(name in learning)
             for p in self.trainable[name]:
                 p.requires_grad_(name in learning)
-            parallel[name] = self.accelerator.prepare_model(net) if name in learning and self.trainable[name] else net
+
+        def wrapped(name: str, net: nn.Module) -> nn.Module:
+            return self.accelerator.prepare_model(net) if name in learning and self.trainable[name] else net
+
         self.learning = learning
         self.batch_size = config.batch_size if stage.batch_size is None else stage.batch_size
         self.micro = self.batch_size * self.processes
@@ -179,10 +182,7 @@ class Trainer:
             self.nets,
             adam(self.nets.generators.values(), self.rates[0], betas),
             adam(self.nets.discriminators.values(), self.rates[1], betas),
-            parallel=Networks(
-                {name: parallel[name] for name in self.nets.generators},
-                {name: parallel[name] for name in self.nets.discriminators},
-            ),
+            parallel=self.nets.map(wrapped),
             autocast=lambda: torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16),
             max_grad_norm=config.max_grad_norm,
         )
@@ -237,9 +237,8 @@ class Trainer:
         read = self.batches.read(wanted, ahead=config.d_updates * self.global_batch)
         batches = [[self._to_device(batch) for batch in row] for row in read]
         fakes: Fakes = None
-        whole = (
-            config.accumulate == 1
-        )  # accumulated, the graphs of all micro-batches would not fit: G's half makes anew
+        # Accumulated, the graphs of all micro-batches would not fit: G's half makes its fakes anew.
+        whole = config.accumulate == 1
         for draw, micro_batches in enumerate(batches if duel.d_optimizer else ()):
             for m, batch in enumerate(micro_batches):
                 with torch.set_grad_enabled(whole and draw == len(batches) - 1):
@@ -319,19 +318,19 @@ class Trainer:
             if self.stop is not Stop.SIGNAL:
                 self._finish()
             elif main and self._is_last_stage() and not (self.folder.path / "weights").exists():
-                self._publish(Evaluation({}, ""))  # what there is, unscored, so that it can be tried
+                publishing.publish(self, Evaluation({}, ""))  # what there is, unscored, so that it can be tried
             self.accelerator.end_training()  # waits for the other processes: not after an error
         finally:
             bar.close()
             self._close()
         if main:
-            self.folder.write_facts(self.facts() | {"stopped": self.stop.name.lower()})
+            self.folder.write_facts(publishing.facts(self) | {"stopped": self.stop.name.lower()})
             print(f"{self.stop.reason}: step {progress.updates}, {progress.images:,} images, {progress.hours:.2f} h")
         return self.folder.path / "weights"
 
     def _open(self) -> None:
         if self.accelerator.is_main_process:
-            self.folder.open(self.facts())
+            self.folder.open(publishing.facts(self))
         if self.accelerator.log_with:
             self.accelerator.init_trackers("logs", config=dataclasses.asdict(self.config))
         self.signals.open()
@@ -384,22 +383,22 @@ class Trainer:
         shown = {name: f"{value:.3g}" for name, value in means.items() if name in ("d", "g", "d_real", "d_fake")}
         bar.set_postfix(shown | {"img/s": f"{rate:.0f}"})
 
-    def _average(self) -> Networks:
+    def average(self) -> Networks:
         return Networks(self.ema.networks, self.nets.discriminators)
 
     @torch.no_grad()
-    def _grid(self) -> Image.Image:
+    def grid(self) -> Image.Image:
         """The same pictures each time: fixed noise, and the same pictures kept apart."""
         count = min(64, max(1, len(self.validation)))
         generator = torch.Generator().manual_seed(self.config.seed)
         step = dataclasses.replace(self._at("g"), rows=slice(0, count), global_batch=count, generator=generator)
         batch = self._to_device(self.validation.batch(range(count)))
         with self.duel.autocast():
-            pictures = self.plugin.sample(self._average(), Fixed(batch, step))
+            pictures = self.plugin.sample(self.average(), Fixed(batch, step))
         return images.grid(images.to_images(pictures), self.plugin.columns)
 
     def _draw(self) -> None:
-        self.folder.save_sample(self._grid(), self.progress.updates)
+        self.folder.save_sample(self.grid(), self.progress.updates)
 
     def _evaluate(self) -> None:
         """Scores the averaged weights, once a step, and publishes them if they are the best so far."""
@@ -409,14 +408,14 @@ class Trainer:
         value, accuracy = math.inf, progress.accuracy
         if main:
             evaluation = self.plugin.evaluate(
-                self.plugin.pipeline(self._average()), self.validation, self.config.evaluate_count
+                self.plugin.pipeline(self.average()), self.validation, self.config.evaluate_count
             )
             value = self.plugin.worth(evaluation.scores)
             self.folder.log({"step": progress.updates, "images": progress.images, "scores": evaluation.scores})
             self.accelerator.log({f"score/{n}": v for n, v in evaluation.scores.items()}, step=progress.updates)
             tqdm.write(f"step {progress.updates}: " + ", ".join(f"{n} {v:.4g}" for n, v in evaluation.scores.items()))
             if self._is_last_stage() and (value <= progress.best or not (self.folder.path / "weights").exists()):
-                self._publish(evaluation)
+                publishing.publish(self, evaluation)
         if self.processes > 1:
             shared = torch.tensor([value if main else 0.0, accuracy / self.processes], device=self.device)
             value, progress.accuracy = torch.as_tensor(self.accelerator.reduce(shared, "sum")).tolist()
@@ -431,19 +430,7 @@ class Trainer:
         self._evaluate()
         if self.accelerator.is_main_process:
             if not self.config.evaluate_count:
-                self._publish(Evaluation({}, ""))
+                publishing.publish(self, Evaluation({}, ""))
             self._draw()
             self.folder.save_film()
         saving.save(self, f"step-{self.progress.updates:08d}-end")
-
-    def facts(self) -> dict[str, Any]:
-        """What a run is: enough to resume it, and to write its card."""
-        return publishing.facts(self.plugin, self.preset, self.source, self.config)
-
-    def _publish(self, evaluation: Evaluation) -> None:
-        """Publishes the averaged weights as the run's weights folder, with the card that this run earned."""
-        publishing.publish(
-            self.folder.path / "weights", self.plugin, self.preset, self.plugin.pipeline(self._average()), self._grid(),
-            evaluation, self.facts(), self.progress, hardware(self.device, self.processes, self.bf16),
-            publishing.sizes(self.nets),
-        )  # fmt: skip

@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from gan_zoo.errors import one_line
+from gan_zoo.parsing import parse_json
 
 if TYPE_CHECKING:  # imported late below: torch and diffusers take seconds, and the Hub's side needs neither
     import torch
@@ -79,9 +80,9 @@ def save(
     """Writes `pipeline` as a weights folder, in place of an older one, and returns its path.
 
     `card` is the text of README.md (see `model_card`); `images` are the pictures it shows, by file name; `settings` are
-    the plugin's, as they trained it. The
-    pipeline's `__init__` annotates each network with its class, and the classes live in importable modules. Floating
-    tensors are stored as float16 (as they are unless `half`), others as they are; equal weights give equal bytes.
+    the plugin's, as they trained it. The pipeline's `__init__` annotates each network with its class, and the classes
+    live in importable modules. Floating tensors are stored as float16 (as they are unless `half`), others as they are;
+    equal weights give equal bytes.
 
     The folder is written under another name and then renamed: a kill leaves the old folder or the new one, whole.
     Raises WeightsError, before anything is written, for values outside float16 and for what could not be loaded again.
@@ -348,7 +349,7 @@ def read_manifest(folder: str | Path) -> Manifest:
     if not path.is_file():
         raise _missing(path)
     try:
-        values = _parse(_contents(folder, MANIFEST))
+        values = parse_json(_contents(folder, MANIFEST))
         if type(values["format"]) is not int or values["format"] < 1:
             raise WeightsError(f"{path}: expected a format from 1 to {FORMAT}, got {str(values['format'])[:40]}")
         if values["format"] > FORMAT:
@@ -407,17 +408,9 @@ def _contents(folder: Path, name: str) -> bytes:
     return path.read_bytes()
 
 
-def _parse(data: bytes) -> Any:
-    """JSON; ValueError for anything else, nested too deep to be read included."""
-    try:
-        return json.loads(data)
-    except RecursionError:
-        raise ValueError("nested too deep") from None
-
-
 def _read_json(folder: Path, manifest: Manifest, name: str) -> dict[str, Any]:
     try:
-        values = _parse(read_file(folder, manifest, name))
+        values = parse_json(read_file(folder, manifest, name))
     except WeightsError:
         raise
     except ValueError:

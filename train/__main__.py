@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 import os
 import sys
 import tomllib
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from gan_zoo.cli import Parser
+from gan_zoo.config import TrainConfig, fitting
 from gan_zoo.errors import one_line
 
 RECIPES = Path(__file__).parent / "recipes"
@@ -38,21 +38,6 @@ def read_recipe(name: str) -> dict[str, Any]:
     if unknown:
         raise ValueError(f"{path}: {sorted(unknown)[0]!r} is none of plugin, preset, train, settings")
     return recipe
-
-
-def read_run(folder: Path) -> dict[str, Any]:
-    """What a run is, from its run.json. Raises ValueError: no run, or a damaged file."""
-    path = folder / "run.json"
-    if not path.is_file():
-        raise ValueError(f"nothing to resume: {folder} holds no run")
-    try:
-        run = json.loads(path.read_text())
-    except (ValueError, RecursionError):
-        run = None
-    parts = [run.get("config", {}), run.get("settings", {})] if isinstance(run, dict) else [None]
-    if not isinstance(run, dict) or not all(isinstance(part, dict) for part in parts):
-        raise ValueError(f"{path} is damaged: expected a JSON object with config and settings")
-    return run
 
 
 def _parse(field: dataclasses.Field, default: Any) -> Any:
@@ -87,19 +72,13 @@ def _add_flags(parser: Parser, title: str, defaults: Any) -> None:
         )
 
 
-def _fields(kind: type, values: dict[str, Any]) -> dict[str, Any]:
-    """Those values that belong to the dataclass, lists as tuples."""
-    names = {field.name for field in dataclasses.fields(kind)}
-    return {k: tuple(v) if isinstance(v, list) else v for k, v in values.items() if k in names}
-
-
 def _make(kind: type, where: str, *layers: dict[str, Any]) -> Any:
     """The dataclass from layers of values, later ones stronger. Raises ValueError naming a key it does not have."""
     merged = {key: value for layer in layers for key, value in layer.items()}
     unknown = set(merged) - {field.name for field in dataclasses.fields(kind)}
     if unknown:
         raise ValueError(f"{where} has no setting {sorted(unknown)[0]!r}")
-    return kind(**_fields(kind, merged))
+    return kind(**fitting(kind, merged))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -149,7 +128,7 @@ def _parser(slug: str, config: Any, settings: Any) -> Parser:
 
 def _train(plugin_class: Any, argv: Sequence[str]) -> int:
     from gan_zoo import hub
-    from gan_zoo.config import TrainConfig
+    from gan_zoo.run_folder import RunFolder
 
     slug = plugin_class.slug
     arguments = vars(_parser(slug, TrainConfig(), plugin_class.Settings()).parse_args(argv))
@@ -158,19 +137,17 @@ def _train(plugin_class: Any, argv: Sequence[str]) -> int:
     if recipe.get("plugin", slug) != slug:
         raise ValueError(f"the recipe {arguments['recipe']!r} is for {recipe['plugin']!r}, not for {slug!r}")
     out = Path(arguments["out"] or Path("runs") / Path(arguments["recipe"] or slug).stem)
-    run: dict[str, Any] = {}
-    if arguments["resume"]:
-        run = read_run(out)
+    run = RunFolder(out).read_facts() if arguments["resume"] else {}
 
     config = _make(
-        TrainConfig, "the trainer", recipe.get("train", {}), run.get("config", {}), _fields(TrainConfig, arguments)
+        TrainConfig, "the trainer", recipe.get("train", {}), run.get("config", {}), fitting(TrainConfig, arguments)
     )
     settings = _make(
         plugin_class.Settings,
         slug,
         recipe.get("settings", {}),
         run.get("settings", {}),
-        _fields(plugin_class.Settings, arguments),
+        fitting(plugin_class.Settings, arguments),
     )
     plugin = plugin_class(settings)
     data = arguments["data"] or run.get("data")

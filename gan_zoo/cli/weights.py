@@ -62,7 +62,7 @@ def _preset_weights(name: str) -> Path:
     if len(found) > 1:
         raise ValueError(f"{name!r} could be {' or '.join(f'{g.slug}/{p.name}' for g, p in found)}: say which")
     plugin, preset = found[0]
-    return hub.resolve(plugin.slug, preset.name, repo_id=preset.repo_id, revision=preset.revision)
+    return hub.preset_folder(plugin, preset.name)
 
 
 def pull(args: argparse.Namespace) -> None:

@@ -24,22 +24,13 @@ from gan_zoo.ui.words import Words, both
 log = logging.getLogger(__name__)
 
 PAPER = Text("Paper", "Artículo")
-
-
 TRAINED = Text("Trained model", "Modelo entrenado")
-
-
 RUN = Text("Generate", "Generar")
-
-
 DICE = Text("Random", "Al azar")
-
-
 EXAMPLES = Text("Examples", "Ejemplos")
 BEHIND = Text("In words", "Con palabras")
-
-
 LICENCES = {"open": Text("open", "abierto"), "research": Text("research only", "solo investigación")}
+NO_LOOK = Text("Nothing to show yet", "Aún no hay nada que mostrar")
 
 
 class Page:
@@ -124,8 +115,7 @@ class Page:
             "concurrency_limit": calls.AT_ONCE,
             "concurrency_id": self.plugin.slug,
         }
-        seen = None
-        click = button.click(**call, api_name=f"{self.plugin.slug}_{name}")
+        click, seen = button.click(**call, api_name=f"{self.plugin.slug}_{name}"), None
         if task.first_look and not self.hidden and not any(parameter.required for parameter in task.parameters):
             seen = self._first_look(task, notice, list(outputs.values()))
             click.success(None, None, notice, js="() => ({__type__: 'update', visible: false})")
@@ -168,7 +158,7 @@ class Page:
         around = Context.block
         while around is not None and not isinstance(around, gr.Tab):
             around = around.parent
-        look = _first_look(self.plugin, task)
+        look = _look_once(self.plugin, task)
         arguments: dict[str, Any] = {
             "fn": lambda again: [True, *([gr.skip()] * (1 + len(outputs)) if again else look())],
             "inputs": seen,
@@ -216,10 +206,7 @@ def _endpoint(plugin: Plugin, task: Task) -> Callable[..., Any]:
     return run
 
 
-NO_LOOK = Text("Nothing to show yet", "Aún no hay nada que mostrar")
-
-
-def _first_look(plugin: Plugin, task: Task) -> Callable[[], Any]:
+def _look_once(plugin: Plugin, task: Task) -> Callable[[], Any]:
     """What a panel shows before anyone asks: the task with its defaults, computed for the first visitor and kept.
 
     Where that fails, the panel's notice says why.

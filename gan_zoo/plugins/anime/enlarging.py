@@ -11,6 +11,7 @@ from gan_zoo.augment import Rand
 from gan_zoo.features import FeaturePyramid
 from gan_zoo.plugin import Data, Evaluation, Networks
 from gan_zoo.plugins.anime.networks import AnimeGenerator, Enlarger, ProjectedDiscriminator
+from gan_zoo.plugins.anime.pipeline import AnimePipeline
 from gan_zoo.plugins.anime.readback import draw_labelled
 
 CROP = 128  # of the large pictures
@@ -23,11 +24,9 @@ PROTOCOL = (
 def networks(generator: AnimeGenerator, feature_size: int) -> Networks:
     """The enlarger against a projected discriminator; the generator whose pictures it will enlarge stays as it is."""
     features = FeaturePyramid(feature_size)
-    sizes = tuple(feature_size // stride for stride in (4, 8, 16, 32))
+    critic = ProjectedDiscriminator(CROP, features.channels, features.sizes)
     generators = {"enlarger": Enlarger(), "generator": generator.requires_grad_(False)}
-    return Networks(
-        generators, {"discriminator": ProjectedDiscriminator(CROP, features.channels, sizes), "features": features}
-    )
+    return Networks(generators, {"discriminator": critic, "features": features})
 
 
 def read(source: str | None, split: str, seed: int) -> Data:
@@ -41,20 +40,20 @@ def read(source: str | None, split: str, seed: int) -> Data:
 
 def shrunk(pictures: Tensor, rand: Rand) -> Tensor:
     """A quarter of the sides, (B, 3, H, W) -> (B, 3, H / 4, W / 4), blurred and roughened by chance."""
-    small = F.avg_pool2d(pictures, 4)
+    small = F.avg_pool2d(pictures, Enlarger.scale)
     soft, rough = rand(2, 1, 1, 1).unbind(1)
     blurred = F.avg_pool2d(F.pad(small, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
     noise = rand(*small.shape[1:]) * 2 - 1
     return torch.lerp(small, blurred, 0.7 * soft) + 0.06 * rough * noise
 
 
-def evaluate(pipeline: object, kept: Data, count: int) -> Evaluation:
+def evaluate(pipeline: AnimePipeline, kept: Data, count: int) -> Evaluation:
     """What PROTOCOL says."""
     assert isinstance(kept, data.Pictures)
     real, judge, scores = kept.pictures[:count], metrics.Judge(), {}
-    small = F.avg_pool2d(data.to_float(real), 4)
-    bicubic = F.interpolate(small, scale_factor=4, mode="bicubic").clamp(-1, 1)
-    for name, large in (("", pipeline.enlarge(small)), ("_of_bicubic", bicubic)):  # pyright: ignore
+    small = F.avg_pool2d(data.to_float(real), Enlarger.scale)
+    bicubic = F.interpolate(small, scale_factor=Enlarger.scale, mode="bicubic").clamp(-1, 1)
+    for name, large in (("", pipeline.enlarge(small)), ("_of_bicubic", bicubic)):
         made = images.to_uint8(large)
         scores[f"kid_x1000{name}"] = 1000 * metrics.kid(judge(made), judge.of_real(kept.pictures)[:count])
         scores[f"ssim{name}"] = float(metrics.ssim(made / 255, real / 255).mean())

@@ -262,8 +262,7 @@ class Anime(Plugin):
         if s.discriminator == "residual":
             return Networks({"generator": generator}, {"discriminator": ResidualDiscriminator(s.resolution)})
         features = FeaturePyramid(s.feature_size)
-        sizes = tuple(s.feature_size // stride for stride in (4, 8, 16, 32))
-        discriminator = ProjectedDiscriminator(s.resolution, features.channels, sizes, attributes=wishes)
+        discriminator = ProjectedDiscriminator(s.resolution, features.channels, features.sizes, attributes=wishes)
         return Networks({"generator": generator}, {"discriminator": discriminator, "features": features})
 
     def data(self, source: str | None, split: str, seed: int) -> Data:

@@ -140,9 +140,8 @@ def _swatch(name: str, key: str, colour: str) -> str:
 def _thumbnail(name: str, key: str) -> str:
     """A drawn character (Lorelei, CC0) with that value, as a data address."""
     buffer = io.BytesIO()
-    picture = draw_character(MODEL, 96, {"glasses": "none", name: key})
-    if name != "hair_style":  # the face is what differs
-        picture = draw_character(MODEL, 160, {"glasses": "none", name: key}).crop((42, 48, 138, 144))
+    size, part = (96, (0, 0, 96, 96)) if name == "hair_style" else (160, (42, 48, 138, 144))  # or the face alone
+    picture = draw_character(MODEL, size, {"glasses": "none", name: key}).crop(part)
     picture.quantize(32).save(buffer, "PNG", optimize=True)
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -12,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from PIL import Image, ImageColor
 from torch import Tensor
+
+from gan_zoo.parsing import parse_json
 
 MAX_HINTS = 200
 EXPECTED = 'a list such as [{"x": 40, "y": 60, "color": "#ff8800"}]'
@@ -32,8 +33,8 @@ class Hint(NamedTuple):
 def parse_hints(text: str, size: tuple[int, int]) -> list[Hint]:
     """Hints from their JSON, for a picture of `size` (width, height). Raises ValueError of one line."""
     try:
-        items = json.loads(text)
-    except (json.JSONDecodeError, RecursionError):
+        items = parse_json(text)
+    except ValueError:
         raise ValueError(f"hints: not JSON; expected {EXPECTED}") from None
     if not isinstance(items, list) or len(items) > MAX_HINTS:
         found = f"{len(items)} of them" if isinstance(items, list) else type(items).__name__

@@ -194,9 +194,8 @@ class CycleGAN(Plugin):
         if s.discriminator == "patch":
             return Networks(generators, {name: PatchDiscriminator() for name in ("critic_a", "critic_b")})
         features = FeaturePyramid(s.size)
-        sizes = tuple(s.size // stride for stride in (4, 8, 16, 32))
         critics = {
-            name: ProjectedPatchDiscriminator(features.channels, sizes, places=s.size // 32)
+            name: ProjectedPatchDiscriminator(features.channels, features.sizes, places=s.size // 32)
             for name in ("critic_a", "critic_b")
         }
         return Networks(generators, {**critics, "features": features})

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from gan_zoo import losses
 from gan_zoo.duel import Duel, seeded_step
+from gan_zoo.parsing import parse_json
 from gan_zoo.plugin import Networks
 from gan_zoo.plugins.lab.distributions import divergences
 
@@ -190,8 +191,8 @@ def parse_run(text: str, allowed: set[str]) -> dict[str, Any]:
     """A run from its JSON, as `take_up` gives it. Raises ValueError of one line."""
     expected = 'a run as `step` returns it: {"rules": {...}, "moves": [["both", 10], ...]}'
     try:
-        run = json.loads(text)
-    except (ValueError, RecursionError):
+        run = parse_json(text)
+    except ValueError:
         raise ValueError(f"run: not JSON; expected {expected}") from None
     if not isinstance(run, dict) or not isinstance(run.get("rules"), dict) or not isinstance(run.get("moves"), list):
         raise ValueError(f"run: expected {expected}")

@@ -5,13 +5,13 @@ Inside, a pose is what `skeleton` says: (18, 3), x and y as shares of a picture 
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
+from gan_zoo.parsing import parse_json
 from gan_zoo.plugins.pose import skeleton
 from gan_zoo.plugins.pose.drawn import joints_of
 
@@ -79,8 +79,8 @@ def to_json(pose: np.ndarray, size: tuple[int, int]) -> dict[str, Any]:
 
 def _load(text: str, name: str) -> Any:
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
+        return parse_json(text)
+    except ValueError:
         names = ", ".join(POSES if name == "pose" else SEQUENCES)
         raise ValueError(f"{name}: {text[:40]!r} is neither JSON nor one of {names}") from None
 
