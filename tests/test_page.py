@@ -150,6 +150,8 @@ def test_spanish_is_whole_and_switching_loses_nothing(browser: Browser, visits: 
     page.get_by_role("button", name="Español").click()
     expect(page.get_by_label("Semilla").locator("visible=true")).to_have_value("77", timeout=SECONDS)
     expect(page.get_by_role("button", name="Generar").locator("visible=true")).to_be_visible()
+    for name in ("Espejo", "Persiana", "Measure (es)"):  # Gradio draws tabs after fields
+        expect(page.get_by_role("tab", name=name, exact=True).first).to_be_visible(timeout=SECONDS)
     spanish = page.locator("body").inner_text()
     same = {line for line in english.splitlines() if line.strip()} & set(spanish.splitlines())
     names = {"GAN Zoo", "English", "Español", "◐", "↗", page_server.BROKEN.name, *map(str, range(1000)), "↺"}
