@@ -20,11 +20,11 @@ def check_ranges(settings: Any) -> None:
         if "range" not in known.metadata or not isinstance(known.default, (int, float)):
             continue
         (low, high), value, kind = known.metadata["range"], getattr(settings, known.name), type(known.default)
-        whole = kind is not int or value == int(value)
-        if not (math.isfinite(value) and whole and low <= value <= high):
+        sound = type(value) is int or (type(value) is float and kind is float and math.isfinite(value))
+        if not (sound and low <= value <= high):
             number = "a whole number" if kind is int else "a number"
             span = f"of at least {low:g}" if math.isinf(high) else f"from {low:g} to {high:g}"
-            raise ValueError(f"{known.name}: expected {number} {span}, got {value}")
+            raise ValueError(f"{known.name}: expected {number} {span}, got {str(value)[:40]}")
 
 
 def fitting(kind: type, values: Mapping[str, Any]) -> dict[str, Any]:

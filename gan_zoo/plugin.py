@@ -209,7 +209,7 @@ class Panel(NamedTuple):
 class Page(Protocol):
     """A plugin's tab while it is drawn, inside the context of its `gr.Tab`."""
 
-    preset: Any  # the picker's component; its value is the preset's name. None before header()
+    preset: Any  # the picker's component; its value is the preset's name. None before header(), and without presets
 
     def header(self) -> None:
         """Title, summary, paper, and the picker of trained models with licence and data."""
@@ -229,6 +229,12 @@ class Page(Protocol):
 
     def make(self, component: Callable[..., Any], **properties: Any) -> Any:
         """A Gradio component whose properties may be Texts, which follow the language switch."""
+        ...
+
+    def answering(self, function: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
+        """The function as a `server_functions` of a gr.HTML: with the time limit of tasks; what fails is answered as
+        {"error": line}.
+        """
         ...
 
 
@@ -386,19 +392,28 @@ class Plugin(ABC):
     ) -> Any:
         """Runs a task (the first by default) with a preset (name, or path of a weights folder; loaded once, kept).
 
-        Raises ValueError on an unknown task, preset or argument, or a value out of bounds.
+        A task that streams gives an iterator of results. Raises ValueError on an unknown task, preset or argument, a
+        value out of bounds, or a preset for a task that needs no weights.
         """
         tasks = self.tasks()
         name = next(iter(tasks), None) if task is None else task
         if name not in tasks:
             raise ValueError(f"{self.slug} has no task {name!r}; there are: {', '.join(tasks)}")
-        checked = tasks[name].check(arguments, bounds)
-        if bounds == "page":
-            preset = self.preset(preset).name  # a stranger may not name folders of this machine
-        result = tasks[name].function(self, self.ready(preset), **checked)
-        given = {p.name: checked[p.name] for p in tasks[name].parameters if p.type is not ImageFile}
-        sign(result, self.slug, name, Path(preset).name if preset else self.preset().name, given)
-        return result
+        chosen = tasks[name]
+        checked = chosen.check(arguments, bounds)
+        given = {p.name: checked[p.name] for p in chosen.parameters if p.type is not ImageFile}
+        if chosen.needs_weights:
+            if bounds == "page":
+                preset = self.preset(preset).name  # a stranger may not name folders of this machine
+            result = chosen.function(self, self.ready(preset), **checked)
+            preset = Path(preset).name if preset else self.preset().name
+        else:
+            if preset is not None:
+                raise ValueError(f"{name} needs no weights, so it takes no preset; got {str(preset)[:80]!r}")
+            result = chosen.function(self, **checked)
+        if chosen.streams:
+            return (sign(each, self.slug, name, preset, given) for each in result)
+        return sign(result, self.slug, name, preset, given)
 
     # -- the page ----------------------------------------------------------------------------------------------------
 

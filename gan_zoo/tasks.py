@@ -8,8 +8,9 @@ from __future__ import annotations
 import inspect
 import json
 import math
+import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
@@ -133,11 +134,14 @@ def _short(value: Any) -> str:
 
 @dataclass(frozen=True)
 class Task:
-    """A typed function of a plugin: `function(plugin, pipeline, **arguments)`.
+    """A typed function of a plugin: `function(plugin, pipeline, **arguments)`; without weights, no pipeline.
 
     `outputs` maps each result's name to its type: Image.Image, list[Image.Image], Film, str or dict.
-    A function that returns a NamedTuple has one output per field; any other has one, named "result".
+    A function that returns a NamedTuple has one output per field; any other has one, named "result". A field that may
+    be None has nothing to show yet.
+    `streams`: the function is a generator of such results, each of which replaces the one before.
     `first_look`: the page shows what its defaults give before anyone asks, where it has defaults for all.
+    `needs_weights`: without, no preset is loaded, and the task has none to name.
     """
 
     name: str
@@ -147,6 +151,8 @@ class Task:
     parameters: tuple[Parameter, ...]
     outputs: Mapping[str, Any]
     first_look: bool = True
+    needs_weights: bool = True
+    streams: bool = False
 
     def check(self, arguments: Mapping[str, Any], bounds: Bounds = "cli") -> dict[str, Any]:
         """The arguments, complete and valid. Raises ValueError naming the argument and what was expected."""
@@ -166,45 +172,57 @@ class Task:
 
 
 def task(
-    title: Text, summary: Text, name: str | None = None, *, first_look: bool = True
+    title: Text, summary: Text, name: str | None = None, *, first_look: bool = True, needs_weights: bool = True
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Marks a method `(self, pipeline, *, argument: Annotated[type, Arg(...)] = default) -> result` as a task.
 
     The task is called as the method is, unless `name` says otherwise (a task "generate" cannot be the method
-    `generate`, which is the training's). Without `first_look` the page computes nothing before it is asked.
+    `generate`, which is the training's). Without `first_look` the page computes nothing before it is asked. A task that
+    needs no weights is a method `(self, *, ...)`, and one that returns an Iterator of results streams them.
     """
 
     def mark(function: Callable[..., Any]) -> Callable[..., Any]:
-        function.__task__ = (name or function.__name__, title, summary, first_look)  # pyright: ignore[reportFunctionMemberAccess]
+        function.__task__ = (name or function.__name__, title, summary, first_look, needs_weights)  # pyright: ignore[reportFunctionMemberAccess]
         return function
 
     return mark
 
 
-def sign(result: Any, slug: str, task: str, preset: str, arguments: dict[str, Any]) -> None:
-    """Writes how it was made into each picture of a result: `info["gan_zoo"]`, JSON, which PNG files keep as text.
+def sign(result: Any, slug: str, task: str, preset: str | None, arguments: dict[str, Any]) -> Any:
+    """The result, in whose pictures it is written how they were made: `info["gan_zoo"]`, JSON, which PNG files keep as
+    text.
 
     What a task puts into a picture's `info["arguments"]`, such as its own seed, holds for that picture.
     """
     for picture in result if isinstance(result, (list, tuple)) else [result]:
         if isinstance(picture, Image.Image):
-            made = {"plugin": slug, "task": task, "preset": preset}
+            made: dict[str, Any] = {"plugin": slug, "task": task} | ({"preset": preset} if preset else {})
             made["arguments"] = arguments | picture.info.pop("arguments", {})
             picture.info["gan_zoo"] = json.dumps(made)
         elif isinstance(picture, list):
             sign(picture, slug, task, preset, arguments)
+    return result
 
 
 def read_task(function: Callable[..., Any]) -> Task:
-    name, title, summary, first_look = function.__task__  # pyright: ignore[reportFunctionMemberAccess]
+    name, title, summary, first_look, needs_weights = function.__task__  # pyright: ignore[reportFunctionMemberAccess]
     hints = typing.get_type_hints(function, include_extras=True)
     parameters = []
-    for parameter in list(inspect.signature(function).parameters.values())[2:]:  # after self and pipeline
+    for parameter in list(inspect.signature(function).parameters.values())[1 + needs_weights :]:  # self, pipeline
         hint = hints[parameter.name]
         if typing.get_origin(hint) is not Annotated:
             raise TypeError(f"task {name}: annotate {parameter.name!r} as Annotated[type, Arg(...)]")
         base, arg = typing.get_args(hint)[:2]
         parameters.append(Parameter(parameter.name, base, parameter.default, arg))
     result = hints["return"]
+    if streams := typing.get_origin(result) is Iterator:
+        (result,) = typing.get_args(result)
     outputs = typing.get_type_hints(result) if hasattr(result, "_fields") and result is not Film else {"result": result}
-    return Task(name, title, summary, function, tuple(parameters), outputs, first_look)
+    outputs = {output: _unless_none(kind) for output, kind in outputs.items()}
+    return Task(name, title, summary, function, tuple(parameters), outputs, first_look, needs_weights, streams)
+
+
+def _unless_none(kind: Any) -> Any:
+    """`T` of `T | None`."""
+    some = [part for part in typing.get_args(kind) if part is not types.NoneType]
+    return some[0] if types.NoneType in typing.get_args(kind) else kind

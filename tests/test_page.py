@@ -14,6 +14,7 @@ from io import BytesIO
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import av
 import numpy as np
 import page_server
 import pytest
@@ -250,7 +251,7 @@ def test_theme_switch(browser: Browser, visits: list[Visit]) -> None:
 def test_a_fight_in_the_lab_is_watched(browser: Browser, visits: list[Visit]) -> None:
     """Play moves on and can be stopped; D's step alone counts one; a scene begins anew."""
     visits.append(visit := Visit(browser, "?tab=lab"))
-    lab = visit.page.locator("#lab-watch")
+    lab = visit.page.locator("#lab-points")
     count = lab.locator(".step")
     lab.get_by_role("button", name="Play").click()
     expect(count).to_have_text(re.compile(r"^[1-9]\d+$"), timeout=SECONDS)
@@ -261,10 +262,28 @@ def test_a_fight_in_the_lab_is_watched(browser: Browser, visits: list[Visit]) ->
     lab.get_by_role("button", name="Step D").click()
     expect(count).to_have_text(str(made + 1), timeout=SECONDS)
     expect(lab.locator(".lesson li.lit")).to_have_count(1)
+    expect(lab.locator(".lock-g")).to_be_visible()
+    expect(lab.locator(".weights-d")).to_have_class(re.compile("moved"))
+    expect(lab.locator(".weights-g")).not_to_have_class(re.compile("moved"))
     assert np.asarray(Image.open(BytesIO(lab.locator(".stage").screenshot()))).std() > 10
     lab.get_by_role("button", name="Mode collapse").click()
     expect(count).to_have_text("0", timeout=SECONDS)
     expect(lab.locator(".note")).to_have_text("")
+
+
+def test_faces_are_learned_while_one_looks(browser: Browser, visits: list[Visit], tmp_path: Path) -> None:
+    visits.append(visit := Visit(browser, "?tab=lab"))
+    visit.page.get_by_role("tab", name="Watch faces").click()
+    lab = visit.page.locator("#lab-faces")
+    lab.get_by_role("button", name="Play").click()
+    expect(lab.locator(".step")).to_have_text(re.compile(r"^[1-9]\d*$"), timeout=SECONDS)
+    lab.get_by_role("button", name="Play").click()
+    expect(lab.locator(".stage")).to_have_attribute("src", re.compile("^data:image/webp"))
+    with visit.page.expect_download(timeout=SECONDS) as film:
+        lab.get_by_role("button", name="Film").click()
+    film.value.save_as(tmp_path / "film.mp4")
+    with av.open(str(tmp_path / "film.mp4")) as made:
+        assert len(list(made.decode(video=0))) >= 2
 
 
 def test_a_skeleton_is_dragged(browser: Browser, visits: list[Visit]) -> None:

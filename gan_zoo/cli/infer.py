@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections import deque
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,14 +34,15 @@ def infer(args: argparse.Namespace) -> int:
         allow_abbrev=False,
     )
     names = ", ".join(preset.name for preset in plugin.presets)
-    parser.add_argument("--preset", metavar="P", help=f"{names or 'none yet'}; or path of a weights folder or run")
+    if task.needs_weights:
+        parser.add_argument("--preset", metavar="P", help=f"{names or 'none yet'}; or path of a weights folder or run")
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder for the results")
     if Film in task.outputs.values():
         parser.add_argument("--format", choices=("mp4", "gif"), default="mp4", help="of films (default mp4)")
     for parameter in task.parameters:
         _add_flag(parser, parameter)
     given = vars(parser.parse_args(args.rest))
-    preset, out, suffix = given.pop("preset"), given.pop("out"), given.pop("format", "mp4")
+    preset, out, suffix = given.pop("preset", None), given.pop("out"), given.pop("format", "mp4")
 
     for parameter in task.parameters:
         if parameter.type is Json and Path(given.get(parameter.name, "")).suffix == ".json":
@@ -48,13 +50,14 @@ def infer(args: argparse.Namespace) -> int:
     inputs = _inputs(task, given)
     for _, arguments in inputs:
         task.check(arguments)  # before seconds go into loading, and before anything is written
-    preset = preset_or_folder(plugin, preset)
+    if task.needs_weights:
+        preset = preset_or_folder(plugin, preset)
     out.mkdir(parents=True, exist_ok=True)
     written = failed = 0
     for stem, arguments in inputs:
         try:
             result = plugin.infer(name, preset, bounds="cli", **arguments)
-            written += _write(out, stem, task, result, suffix)
+            written += _write(out, stem, task, _last(result) if task.streams else result, suffix)
         except ValueError as error:
             if len(inputs) == 1:
                 raise
@@ -126,6 +129,11 @@ def _inputs(task: Task, arguments: dict[str, Any]) -> list[tuple[str, dict[str, 
     return [(stem, {**arguments, folders[0]: str(file)}) for stem, file in zip(stems, files)]
 
 
+def _last(results: Iterable[Any]) -> Any:
+    """Of a task that streams, the result it ends with."""
+    return deque(results, maxlen=1).pop()
+
+
 def _write(folder: Path, stem: str, task: Task, result: Any, film_suffix: str) -> int:
     """Writes a result, a file per output and picture, and returns how many files that made.
 
@@ -140,6 +148,8 @@ def _write(folder: Path, stem: str, task: Task, result: Any, film_suffix: str) -
     named = list(task.outputs) != ["result"]
     written = 0
     for output, value in (result._asdict() if named else {"result": result}).items():
+        if value is None:  # nothing to show
+            continue
         parts = [part for part in (stem, output if named else "") if part]
         name = "-".join(parts)
         if isinstance(value, Film):

@@ -24,6 +24,8 @@ from gan_zoo.plugin import Film, Plugin, Task
 
 log = logging.getLogger(__name__)
 CALL_SECONDS = 60  # of computing, for one call
+STREAM_SECONDS = 240  # and for one that shows what it has so far
+STREAMS = 4  # such calls per plugin: a long one must not keep out the next visitor
 AT_ONCE = max(1, (os.cpu_count() or 1) // 2)  # calls per plugin: one on two cores, since PyTorch uses both
 SPACES = importlib.util.find_spec("spaces") is not None  # the package that Hugging Face Spaces install
 plugins: dict[str, Plugin] = {}  # those of the page, by slug
@@ -74,23 +76,71 @@ def on_gpu(function: Callable[..., Any]) -> Callable[..., Any]:
     return spaces.GPU(duration=CALL_SECONDS)(function)
 
 
-@on_gpu
-def infer(slug: str, task: str, preset: str | None, arguments: dict[str, Any]) -> Any:
+def infer(slug: str, task: Task, preset: str | None, arguments: dict[str, Any]) -> Any:
     """Runs a task for a stranger. Whatever fails becomes a gr.Error of one line.
 
-    On ZeroGPU this runs in another process, once a call: so it takes names, not objects, and raises nothing but
+    A task without weights keeps its state in this process, where `spaces.GPU` would run it in another.
+    """
+    run = _infer if task.needs_weights else _here
+    return run(slug, task.name, preset, arguments)
+
+
+def _here(slug: str, task: str, preset: str | None, arguments: dict[str, Any]) -> Any:
+    """On ZeroGPU this runs in another process, once a call: so it takes names, not objects, and raises nothing but
     gr.Error, the only one whose text comes back from there.
     """
+    with told(f"{slug}.{task}"), time_limit(CALL_SECONDS):
+        return plugins[slug].infer(task, preset, bounds="page", **arguments)
+
+
+_infer = on_gpu(_here)
+END = object()
+
+
+def stream(slug: str, task: Task, preset: str | None, arguments: dict[str, Any]) -> Iterator[Any]:
+    """The results of a task that streams, for a stranger; the time it may take is that of computing them all."""
+    left, results = float(STREAM_SECONDS), None
+    while True:
+        begun = time.monotonic()  # each result may be asked for in another thread, and late
+        with told(f"{slug}.{task.name}", STREAM_SECONDS), time_limit(left):
+            if results is None:
+                results = iter(plugins[slug].infer(task.name, preset, bounds="page", **arguments))
+            result = next(results, END)
+        left -= time.monotonic() - begun
+        if result is END:
+            return
+        yield as_outputs(task, result)
+
+
+@contextmanager
+def told(what: str, seconds: float = CALL_SECONDS) -> Iterator[None]:
+    """Turns whatever fails inside into a gr.Error of one line."""
     try:
-        with time_limit(CALL_SECONDS):
-            return plugins[slug].infer(task, preset, bounds="page", **arguments)
+        yield
     except ValueError as error:  # ImageError and WeightsError among them: they say what to do
         raise gr.Error(without_paths(str(error)), duration=20, print_exception=False) from error
     except TooLong:
-        raise gr.Error(f"stopped after {CALL_SECONDS} seconds: ask for less", print_exception=False) from None
+        raise gr.Error(f"stopped after {seconds} seconds: ask for less", print_exception=False) from None
     except Exception as error:
-        log.exception("%s.%s failed", slug, task)
+        log.exception("%s failed", what)
         raise gr.Error(gate.what_went_wrong(error), print_exception=False) from error
+
+
+def answering(plugin: Plugin, function: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
+    """A function that a script of a plugin's own tab calls: with the time limit and the error lines of tasks.
+
+    Gradio hands over several arguments as one list; what failed is answered as {"error": line}.
+    """
+
+    def answer(*given: Any) -> dict[str, Any]:
+        try:
+            with told(f"{plugin.slug}, {function.__name__}"), time_limit(CALL_SECONDS):
+                return function(*(given[0] if len(given) == 1 and isinstance(given[0], list) else given))
+        except gr.Error as error:
+            return {"error": error.message}
+
+    answer.__name__ = function.__name__
+    return answer
 
 
 def load_on_gpu(plugin: Plugin) -> None:
@@ -117,7 +167,7 @@ def without_paths(line: str) -> str:
 
 def answer(plugin: Plugin, task: Task, preset: str | None, arguments: dict[str, Any]) -> Any:
     """The result of a call as Gradio's components take it. Raises gr.Error."""
-    return as_outputs(task, infer(plugin.slug, task.name, preset, arguments))
+    return as_outputs(task, infer(plugin.slug, task, preset, arguments))
 
 
 def as_outputs(task: Task, result: Any) -> Any:

@@ -43,6 +43,7 @@ class Page:
         self.tasks = plugin.tasks()
         self.placed: list[str] = []
         self.hidden = False  # are panels being placed that nobody sees?
+        self.begun = False  # has the header been drawn?
         self.preset: Any = None
 
     def standard(self) -> None:
@@ -59,7 +60,7 @@ class Page:
         """Gives the tasks that a tab of its own did not place their endpoints."""
         self.hidden = True
         with gr.Column(visible=False):
-            if self.preset is None:
+            if not self.begun:
                 self._preset_picker()
             for name in self.tasks:
                 if name not in self.placed:
@@ -75,24 +76,33 @@ class Page:
                 self._preset_picker()
 
     def _preset_picker(self) -> None:
+        self.begun = True
         default = self.plugin.default_preset
+        if default is None:
+            return
+        about = {preset.name: _about(preset) for preset in self.plugin.presets}
+        if not any(task.needs_weights for task in self.tasks.values()):  # nothing to pick, but something to know
+            gr.HTML("".join(about.values()), padding=False, elem_classes="zoo-preset")
+            return
         self.preset = self.words.make(
             gr.Dropdown,
             label=TRAINED,
             choices=[(preset.title, preset.name) for preset in self.plugin.presets],
-            value=default.name if default else None,
+            value=default.name,
             interactive=len(self.plugin.presets) > 1,
         )
         self.preset.preprocess = lambda payload: payload
-        about = {preset.name: _about(preset) for preset in self.plugin.presets}
-        shown = gr.HTML(about[default.name] if default else "", padding=False, elem_classes="zoo-preset")
+        shown = gr.HTML(about[default.name], padding=False, elem_classes="zoo-preset")
         script = f"(name) => ({json.dumps(about, ensure_ascii=False)})[name] ?? ''"
         self.preset.change(None, self.preset, shown, js=script)
+
+    def answering(self, function: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
+        return calls.answering(self.plugin, function)
 
     def panel(self, name: str, *, editor: Callable[[], Any] | None = None, behind: Sequence[str] = ()) -> Panel:
         if name in self.placed:
             raise ValueError(f"{self.plugin.slug}: the panel of {name!r} is placed twice")
-        if self.preset is None:
+        if not self.begun:
             raise ValueError(f"{self.plugin.slug}: place header() before the panel of {name!r}")
         task = self.tasks[name]
         self.placed.append(name)
@@ -108,15 +118,17 @@ class Page:
                 alone = list(task.outputs.values()).count(Image.Image) < 2  # pictures to compare stand side by side
                 with nullcontext() if alone else gr.Row():
                     outputs = {name: output_component(self.words, name, kind) for name, kind in task.outputs.items()}
+        picked = {"preset": self.preset} if task.needs_weights and self.preset is not None else {}
         call: dict[str, Any] = {
-            "fn": _endpoint(self.plugin, task),
-            "inputs_kwargs": {**inputs, "preset": self.preset},
+            "fn": _endpoint(self.plugin, task, bool(picked)),
+            "inputs_kwargs": {**inputs, **picked},
             "outputs": list(outputs.values()),
-            "concurrency_limit": calls.AT_ONCE,
-            "concurrency_id": self.plugin.slug,
+            "concurrency_limit": calls.STREAMS if task.streams else calls.AT_ONCE,
+            "concurrency_id": f"{self.plugin.slug}{'-streams' if task.streams else ''}",
         }
         click, seen = button.click(**call, api_name=f"{self.plugin.slug}_{name}"), None
-        if task.first_look and not self.hidden and not any(parameter.required for parameter in task.parameters):
+        looks = task.first_look and not task.streams and not any(parameter.required for parameter in task.parameters)
+        if looks and not self.hidden:
             seen = self._first_look(task, notice, list(outputs.values()))
             click.success(None, None, notice, js="() => ({__type__: 'update', visible: false})")
 
@@ -188,19 +200,24 @@ def _about(preset: Preset) -> str:
     return f"<p>{badge} {both(preset.data)}</p>"
 
 
-def _endpoint(plugin: Plugin, task: Task) -> Callable[..., Any]:
-    """The function behind `/<slug>_<task>`; its docstring is what API page and MCP tell of it."""
+def _endpoint(plugin: Plugin, task: Task, picks: bool) -> Callable[..., Any]:
+    """The function behind `/<slug>_<task>`; its docstring is what API page and MCP tell of it. picks: a preset?"""
 
-    def run(preset: str | None = None, **arguments: Any) -> Any:
+    def once(preset: str | None = None, **arguments: Any) -> Any:
         return calls.answer(plugin, task, preset, arguments)
 
+    def again(preset: str | None = None, **arguments: Any) -> Any:
+        yield from calls.stream(plugin.slug, task, preset, arguments)
+
+    run: Any = again if task.streams else once
     # MCP names its tools after the function, and both MCP and the API page describe its parameters by its docstring.
     run.__name__ = f"{plugin.slug}_{task.name}"
     keyword = inspect.Parameter.KEYWORD_ONLY
-    names = [*((p.name, p.default) for p in task.parameters), ("preset", None)]
+    names = [*((p.name, p.default) for p in task.parameters), *([("preset", None)] if picks else [])]
     run.__signature__ = inspect.Signature([inspect.Parameter(name, keyword, default=value) for name, value in names])
     told = [(p.name, f"{p.arg.label.en}. {p.arg.info.en if p.arg.info else ''}".strip()) for p in task.parameters]
-    told.append(("preset", f"{TRAINED.en}: {', '.join(preset.name for preset in plugin.presets)}"))
+    if picks:
+        told.append(("preset", f"{TRAINED.en}: {', '.join(preset.name for preset in plugin.presets)}"))
     about = f"{plugin.title.en}. {task.title.en}: {task.summary.en}"
     run.__doc__ = "\n".join([about, "", "Args:", *(f"    {name}: {text}" for name, text in told)])
     return run
@@ -218,7 +235,7 @@ def _look_once(plugin: Plugin, task: Task) -> Callable[[], Any]:
         with lock:
             if not kept:
                 try:
-                    kept.append(calls.infer(plugin.slug, task.name, None, {}))
+                    kept.append(calls.infer(plugin.slug, task, None, {}))
                 except gr.Error as error:
                     log.warning("no first look of %s.%s: %s", plugin.slug, task.name, error.message)
                     return [gr.HTML(_notice(error.message), visible=True), *[gr.skip()] * len(task.outputs)]

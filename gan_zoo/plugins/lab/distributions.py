@@ -49,11 +49,11 @@ def draw(name: str, n: int, random: torch.Generator, points: Sequence[Sequence[f
     return DISTRIBUTIONS[name](n, random)
 
 
-def divergences(real: Tensor, fake: Tensor, cells: int = 12) -> tuple[float, float]:
-    """Kullback-Leibler KL(real | fake) and Jensen-Shannon divergence in nats, of histograms of cells x cells.
+def divergences(real: Tensor, fake: Tensor, cells: int = 20) -> tuple[float, float]:
+    """Kullback-Leibler KL(real | fake) and Jensen-Shannon divergence in bits, of histograms of cells x cells.
 
-    Jensen-Shannon lies between 0 and log 2; the generator's optimum is 0 (Goodfellow et al. 2014, theorem 1). Empty
-    cells count a thousandth of a point, so that KL stays finite.
+    Jensen-Shannon lies between 0 and 1; the generator's optimum is 0 (Goodfellow et al. 2014, theorem 1). Empty cells
+    count a thousandth of a point, so that KL stays finite.
     """
 
     def histogram(points: Tensor) -> Tensor:
@@ -63,6 +63,6 @@ def divergences(real: Tensor, fake: Tensor, cells: int = 12) -> tuple[float, flo
 
     p, q = histogram(real), histogram(fake)
     middle = (p + q) / 2
-    kl = (p * (p / q).log()).sum()
-    js = ((p * (p / middle).log()).sum() + (q * (q / middle).log()).sum()) / 2
+    kl = (p * (p / q).log2()).sum()
+    js = ((p * (p / middle).log2()).sum() + (q * (q / middle).log2()).sum()) / 2
     return float(kl), float(js)

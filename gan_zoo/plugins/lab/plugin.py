@@ -1,17 +1,16 @@
-"""The lab: forger and police in two dimensions, to watch, to stop and to spoil."""
+"""The lab: forger and police, of points and of faces, to watch, to stop and to spoil."""
 
 from __future__ import annotations
 
 import csv
-import dataclasses
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 import torch
 from PIL import Image
 from torch import Tensor
 
-from gan_zoo import images, losses
+from gan_zoo import images, losses, metrics
 from gan_zoo.data import DataError
 from gan_zoo.plugin import (
     Arg,
@@ -32,64 +31,18 @@ from gan_zoo.plugin import (
     Text,
     task,
 )
-from gan_zoo.plugins.lab import game
-from gan_zoo.plugins.lab.distributions import DISTRIBUTIONS, DRAWN, divergences, draw
-from gan_zoo.plugins.lab.networks import LabPipeline, PointDiscriminator, PointGenerator
+from gan_zoo.plugins.lab import faces
+from gan_zoo.plugins.lab.distributions import divergences
+from gan_zoo.plugins.lab.game import Game
+from gan_zoo.plugins.lab.networks import LabPipeline
+from gan_zoo.plugins.lab.rules import FACES, FACES_RULES, Settings
+from gan_zoo.plugins.lab.runs import parse_run, take_up
+from gan_zoo.plugins.lab.subjects import FACES_SUBJECT, Subject, subject_of
 from gan_zoo.plugins.lab.tab import draw_tab
 
-MOST_POINTS = 400  # drawn by hand
 
-
-@dataclass(frozen=True)
-class Settings:
-    """The rules of a fight."""
-
-    distribution: str = "ring"  # line, gaussians, ring, disjoint, or drawn: then `points` are its middle points
-    points: tuple[tuple[float, float], ...] = ()
-    latent: str = "uniform"  # or gaussian
-    latent_dim: int = 2  # 1 or 2
-    width_g: int = 16
-    layers_g: int = 2
-    width_d: int = 16
-    layers_d: int = 2
-    loss: str = "logistic"  # or least-squares
-    optimizer: str = "adam"  # or sgd; of the lab's own fights, as the rates are. `python -m train` has its own
-    rate_g: float = 0.003
-    rate_d: float = 0.005
-    d_steps: int = 1  # of D in a move of both
-    g_steps: int = 1
-    batch: int = 128
-
-    def __post_init__(self) -> None:
-        choices = {
-            "distribution": (*DISTRIBUTIONS, DRAWN), "latent": ("uniform", "gaussian"), "latent_dim": (1, 2),
-            "loss": ("logistic", "least-squares"), "optimizer": ("adam", "sgd"),
-        }  # fmt: skip
-        for name, some in choices.items():
-            if getattr(self, name) not in some:
-                raise ValueError(f"{name}: expected {', '.join(map(str, some))}, got {str(getattr(self, name))[:40]!r}")
-        spans = {
-            "width_g": (1, 64), "layers_g": (1, 4), "width_d": (1, 64), "layers_d": (1, 4), "d_steps": (1, 10),
-            "g_steps": (1, 10), "batch": (8, 512),
-        }  # fmt: skip
-        for name, (low, high) in spans.items():
-            value = getattr(self, name)
-            if type(value) is not int or not low <= value <= high:
-                raise ValueError(f"{name}: expected a whole number from {low} to {high}, got {str(value)[:40]}")
-        for name in ("rate_g", "rate_d"):
-            value = getattr(self, name)
-            if type(value) not in (int, float) or not 0 <= value <= 1:
-                raise ValueError(f"{name}: expected a number from 0 to 1, got {str(value)[:40]}")
-        if self.distribution == DRAWN:
-            sound = 1 <= len(self.points) <= MOST_POINTS and all(
-                len(p) == 2 and all(type(v) in (int, float) and -1 <= v <= 1 for v in p) for p in self.points
-            )
-            if not sound:
-                raise ValueError(f"points: expected 1 to {MOST_POINTS} pairs of numbers from -1 to 1")
-
-
-class Points:
-    """Endless points, settled by the sample's number; or those of a file."""
+class Real:
+    """Endless real ones, settled by the sample's number; or those that are known."""
 
     def __init__(self, plugin: Lab, known: Tensor | None, seed: int):
         self.plugin, self.known, self.seed = plugin, known, seed
@@ -99,13 +52,14 @@ class Points:
 
     def batch(self, samples: range) -> Batch:
         if self.known is not None:
-            return {"point": self.known[torch.arange(samples.start, samples.stop) % len(self.known)]}
-        drawn = [self.plugin.points(1, torch.Generator().manual_seed(self.seed * 2**31 + i)) for i in samples]
-        return {"point": torch.cat(drawn)}
+            return {"real": self.known[torch.arange(samples.start, samples.stop) % len(self.known)]}
+        s, subject = self.plugin.settings, self.plugin.subject
+        drawn = [subject.real(s, 1, torch.Generator().manual_seed(self.seed * 2**31 + i)) for i in samples]
+        return {"real": torch.cat(drawn)}
 
 
 class Snapshot(NamedTuple):
-    """A run, to go on with; what it looks like now, as numbers and as a picture."""
+    """A run, to go on with; how it stands, as numbers and as a picture."""
 
     run: dict
     state: dict
@@ -113,14 +67,21 @@ class Snapshot(NamedTuple):
 
 
 class Watched(NamedTuple):
-    """A run from its start: a film, the states shown in it, and the run."""
+    """The same, while it goes on; and at its end the film of it."""
 
-    film: Film
-    states: dict
+    picture: Image.Image
+    state: dict
     run: dict
+    film: Film | None
 
 
-PROTOCOL = "Jensen-Shannon and Kullback-Leibler divergence in nats of 2,000 points each, in 12 x 12 cells of [-1, 1]^2."
+POINTS_PROTOCOL = (
+    "Jensen-Shannon and Kullback-Leibler divergence in bits of 5,000 points each, in 20 x 20 cells of [-1, 1]^2. The "
+    "floor is one half of the real points against the other."
+)
+COUNT = Arg(Text("Moves", "Turnos"), minimum=1, maximum=500, cli_maximum=20_000)
+FACES_COUNT = Arg(Text("Moves", "Turnos"), minimum=1, maximum=100, cli_maximum=6_000)
+FRAMES = Arg(Text("Pictures", "Imágenes"), minimum=2, maximum=60, cli_maximum=600)
 
 Distribution = Annotated[
     Literal["ring", "line", "gaussians", "disjoint"],
@@ -141,6 +102,34 @@ Loss = Annotated[
 RateG = Annotated[float, Arg(Text("Rate of G", "Tasa de G"), minimum=0.0, maximum=1.0, step=0.001)]
 RateD = Annotated[float, Arg(Text("Rate of D", "Tasa de D"), minimum=0.0, maximum=1.0, step=0.001)]
 Updates = Annotated[int, Arg(Text("D's steps a move", "Pasos de D por turno"), minimum=1, maximum=10)]
+What = Annotated[
+    Literal["both", "d", "g"],
+    Arg(
+        Text("Who moves", "Quién juega"),
+        names=(
+            Text("both", "los dos"),
+            Text("D, the police", "D, la policía"),
+            Text("G, the forger", "G, el falsificador"),
+        ),
+    ),
+]
+Start = Annotated[
+    Literal["nothing", "trained"],
+    Arg(
+        Text("Start from", "Empezar"),
+        names=(Text("nothing", "desde cero"), Text("the trained model", "desde el modelo entrenado")),
+    ),
+]
+Run = Annotated[
+    Json,
+    Arg(
+        Text("Run", "Partida"),
+        info=Text(
+            "What an earlier call returned as `run`; empty: a fresh one, by the rules below.",
+            "Lo que devolvió una llamada anterior como `run`; vacío: una nueva, con las reglas de abajo.",
+        ),
+    ),
+]
 
 
 class Lab(Plugin):
@@ -163,24 +152,26 @@ class Lab(Plugin):
     Settings: ClassVar[type] = Settings
     Pipeline: ClassVar[type] = LabPipeline
     settings: Settings
-    score: ClassVar[dict[str, float]] = {"js": 1.0}
 
     # -- train -------------------------------------------------------------------------------------------------------
 
-    def networks(self) -> Networks:
-        s = self.settings
-        generator = PointGenerator(s.latent_dim, s.width_g, s.layers_g, s.latent)
-        return Networks({"generator": generator}, {"discriminator": PointDiscriminator(s.width_d, s.layers_d)})
+    @property
+    def subject(self) -> Subject:
+        return subject_of(self.settings)
 
-    def points(self, count: int, random: torch.Generator) -> Tensor:
-        """Real points (count, 2)."""
-        return draw(self.settings.distribution, count, random, self.settings.points)
+    def networks(self) -> Networks:
+        return self.subject.networks(self.settings)
 
     def data(self, source: str | None, split: str, seed: int) -> Data:
         """source: a CSV file of x,y in [-1, 1]; every tenth row is kept apart."""
         apart = split == "validation"
+        if self.subject is FACES_SUBJECT:
+            if source is not None:
+                raise DataError(f"{source}: faces are drawn here, and read from no file")
+            heap = faces.heap()
+            return Real(self, heap[9::10] if apart else heap[[i for i in range(len(heap)) if i % 10 != 9]], seed)
         if source is None:
-            return Points(self, None, 2 * seed + apart)
+            return Real(self, None, 2 * seed + apart)
         try:
             with open(source, newline="") as file:
                 rows = [[float(x) for x in row] for row in csv.reader(file)]
@@ -189,7 +180,7 @@ class Lab(Plugin):
         rows = [row for i, row in enumerate(rows) if (i % 10 == 9) == apart]
         if not rows or any(len(row) != 2 for row in rows):
             raise DataError(f"{source}: expected at least 10 lines of two numbers each, x and y from -1 to 1")
-        return Points(self, torch.tensor(rows), seed)
+        return Real(self, torch.tensor(rows), seed)
 
     def generate(self, nets: Networks, batch: Batch, step: Step) -> Fakes:
         shape = self.settings.latent_dim
@@ -197,129 +188,197 @@ class Lab(Plugin):
         return nets["generator"](z)
 
     def discriminator_loss(self, nets: Networks, batch: Batch, fakes: Fakes, step: Step) -> Losses:
-        adversarial = losses.adversarial(self.settings.loss)
-        real, fake = nets["discriminator"](batch["point"]), nets["discriminator"](fakes)
-        return Losses({"adversarial": adversarial.discriminator(real, fake)}, adversarial.metrics(real, fake))
+        s, every = self.settings, self.subject.penalty_every
+        adversarial = losses.adversarial(s.loss)
+        slope = s.penalty > 0 and step.index % every == 0
+        seen = batch["real"].detach().requires_grad_(slope)
+        real, fake = nets["discriminator"](seen), nets["discriminator"](fakes)
+        terms = {"adversarial": adversarial.discriminator(real.float(), fake.float())}
+        if slope:
+            terms["penalty"] = s.penalty * every * losses.gradient_penalty(real, seen)
+        return Losses(terms, adversarial.metrics(real, fake))
 
     def generator_loss(self, nets: Networks, batch: Batch, fakes: Fakes, step: Step) -> Losses:
         adversarial = losses.adversarial(self.settings.loss)
-        return Losses({"adversarial": adversarial.generator(nets["discriminator"](fakes))})
+        return Losses({"adversarial": adversarial.generator(nets["discriminator"](fakes).float())})
 
     def sample(self, nets: Networks, fixed: Fixed) -> Tensor:
-        """One picture: both kinds of points over D's heat map."""
-        fight = game.Game(self, 0, nets)
-        with torch.enable_grad(), torch.autocast("cpu", enabled=False):
-            state = fight.state()
-        return images.to_tensor(game.picture(state))
+        """One picture, as a fight shows itself."""
+        return images.to_tensor(Game(self, 0, nets).picture())
 
     def pipeline(self, nets: Networks) -> LabPipeline:
-        generator, discriminator = nets["generator"], nets["discriminator"]
-        assert isinstance(generator, PointGenerator) and isinstance(discriminator, PointDiscriminator)
+        generator: Any = nets["generator"]
+        discriminator: Any = nets["discriminator"]
         return LabPipeline(generator, discriminator)
 
+    @property
+    def score(self) -> dict[str, float]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return {"kid_x1000" if self.subject is FACES_SUBJECT else "js": 1.0}
+
+    def check_evaluation(self) -> None:
+        if self.subject is FACES_SUBJECT:
+            metrics.Judge()
+
     def evaluate(self, pipeline: Any, data: Data, count: int) -> Evaluation:
-        real = data.batch(range(2000))["point"]
-        kl, js = divergences(real, pipeline(0, 2000))
-        half = divergences(real[:1000], real[1000:])[1]
-        return Evaluation({"js": js, "kl": kl, "js_floor": half}, PROTOCOL)
+        if self.subject is FACES_SUBJECT:
+            judge = metrics.Judge(pipeline.device)
+            real = images.to_uint8(data.batch(range(len(data)))["real"])
+            fake = images.to_uint8(torch.cat([pipeline(i, 100) for i in range(-(-count // 100))])[:count])
+            return Evaluation(metrics.score_images(fake, real, judge(fake), judge(real)), metrics.PROTOCOL)
+        real = data.batch(range(10_000))["real"]
+        kl, js = divergences(real[:5000], pipeline(0, 5000))
+        floor = divergences(real[:5000], real[5000:])[1]
+        return Evaluation({"js": js, "kl": kl, "js_floor": floor}, POINTS_PROTOCOL)
 
     # -- load and infer ----------------------------------------------------------------------------------------------
 
     @task(
         Text("Move by move", "Paso a paso"),
         Text(
-            "Some moves of a fight: a fresh one, or one to go on with. D moves with G untouched, G with D frozen.",
-            "Unos turnos de una partida, nueva o ya empezada. D juega sin tocar a G; G, con D congelado.",
+            "Some moves of a fight over points: a fresh one, or one to go on with. D moves with G untouched, G with D "
+            "frozen.",
+            "Unos turnos de una partida de puntos, nueva o ya empezada. D juega sin tocar a G; G, con D congelado.",
         ),
+        needs_weights=False,
     )
     def step(
         self,
-        pipeline: LabPipeline,
+        *,
+        run: Run = Json(""),
+        what: What = "both",
+        times: Annotated[int, COUNT] = 100,
+        distribution: Distribution = "ring",
+        loss: Loss = "logistic",
+        rate_g: RateG = Settings.rate_g,
+        rate_d: RateD = Settings.rate_d,
+        d_steps: Updates = Settings.d_steps,
+        start: Start = "nothing",
+        seed: Seed = 0,
+    ) -> Snapshot:
+        rules = {"distribution": distribution, "loss": loss, "rate_g": rate_g, "rate_d": rate_d, "d_steps": d_steps}
+        return self.after(run, what, times, rules | {"seed": seed}, start)
+
+    @task(
+        Text("A whole fight", "Una partida entera"),
+        Text(
+            "A fight over points from its start, shown while it goes on; at its end, the film of it.",
+            "Una partida de puntos desde el principio, a la vista mientras dura; al final, su película.",
+        ),
+        needs_weights=False,
+    )
+    def run(
+        self,
+        *,
+        moves: Annotated[int, Arg(COUNT.label, minimum=2, maximum=5000, cli_maximum=20_000)] = 1500,
+        frames: Annotated[int, FRAMES] = 30,
+        distribution: Distribution = "ring",
+        loss: Loss = "logistic",
+        rate_g: RateG = Settings.rate_g,
+        rate_d: RateD = Settings.rate_d,
+        d_steps: Updates = Settings.d_steps,
+        start: Start = "nothing",
+        seed: Seed = 0,
+    ) -> Iterator[Watched]:
+        rules = {"distribution": distribution, "loss": loss, "rate_g": rate_g, "rate_d": rate_d, "d_steps": d_steps}
+        yield from self.watch(moves, frames, rules | {"seed": seed}, start)
+
+    @task(
+        Text("Faces, move by move", "Caras, paso a paso"),
+        Text(
+            "The same with pictures: some moves of a fight over faces, which a small DCGAN learns in a minute or two.",
+            "Lo mismo con imágenes: unos turnos de una partida de caras, que una DCGAN pequeña aprende en un par de "
+            "minutos.",
+        ),
+        first_look=False,
+        needs_weights=False,
+    )
+    def step_faces(
+        self,
+        *,
+        run: Run = Json(""),
+        what: What = "both",
+        times: Annotated[int, FACES_COUNT] = 20,
+        loss: Loss = "logistic",
+        rate_g: RateG = FACES_RULES["rate_g"],
+        rate_d: RateD = FACES_RULES["rate_d"],
+        d_steps: Updates = 1,
+        start: Start = "nothing",
+        seed: Seed = 0,
+    ) -> Snapshot:
+        rules = {"loss": loss, "rate_g": rate_g, "rate_d": rate_d, "d_steps": d_steps, "seed": seed}
+        return self.after(run, what, times, FACES_RULES | rules, start)
+
+    @task(
+        Text("Faces, a whole fight", "Caras, una partida entera"),
+        Text(
+            "A fight over faces from its start, shown while it goes on; at its end, the film of it.",
+            "Una partida de caras desde el principio, a la vista mientras dura; al final, su película.",
+        ),
+        first_look=False,
+        needs_weights=False,
+    )
+    def run_faces(
+        self,
+        *,
+        moves: Annotated[int, Arg(COUNT.label, minimum=2, maximum=2000, cli_maximum=6_000)] = 400,
+        frames: Annotated[int, FRAMES] = 20,
+        loss: Loss = "logistic",
+        rate_g: RateG = FACES_RULES["rate_g"],
+        rate_d: RateD = FACES_RULES["rate_d"],
+        d_steps: Updates = 1,
+        start: Start = "nothing",
+        seed: Seed = 0,
+    ) -> Iterator[Watched]:
+        rules = {"loss": loss, "rate_g": rate_g, "rate_d": rate_d, "d_steps": d_steps, "seed": seed}
+        yield from self.watch(moves, frames, FACES_RULES | rules, start)
+
+    @task(
+        Text("Film of a run", "Película de una partida"),
+        Text(
+            "The film of a fight from its first move to its last: of points or of faces.",
+            "La película de una partida, de la primera jugada a la última: de puntos o de caras.",
+        ),
+        first_look=False,
+        needs_weights=False,
+    )
+    def film(
+        self,
         *,
         run: Annotated[
             Json,
             Arg(
                 Text("Run", "Partida"),
                 info=Text(
-                    "What an earlier call returned as `run`; empty: a fresh one, by the rules below.",
-                    "Lo que devolvió una llamada anterior como `run`; vacío: una nueva, con las reglas de abajo.",
+                    "What an earlier call returned as `run`.", "Lo que devolvió una llamada anterior como `run`."
                 ),
             ),
-        ] = Json(""),
-        what: Annotated[
-            Literal["both", "d", "g"],
-            Arg(
-                Text("Who moves", "Quién juega"),
-                names=(
-                    Text("both", "los dos"),
-                    Text("D, the police", "D, la policía"),
-                    Text("G, the forger", "G, el falsificador"),
-                ),
-            ),
-        ] = "both",
-        times: Annotated[int, Arg(Text("Moves", "Turnos"), minimum=1, maximum=500, cli_maximum=20_000)] = 100,
-        distribution: Distribution = "ring",
-        loss: Loss = "logistic",
-        rate_g: RateG = 0.003,
-        rate_d: RateD = 0.005,
-        d_steps: Updates = 1,
-        seed: Seed = 0,
-    ) -> Snapshot:
-        begun = self.begin(distribution, loss, rate_g, rate_d, d_steps, seed) if not run else self.read(run)
-        after, fight = game.take_up(type(self), begun, what, times)
-        state = fight.state()
-        return Snapshot(after, state, game.picture(state))
+        ],
+    ) -> Film:
+        return take_up(self, self.read(run), "both", 0)[1].film()
 
-    @task(
-        Text("A whole fight", "Una partida entera"),
-        Text(
-            "A fight from its start, as a film and as numbers.",
-            "Una partida desde el principio, como película y en números.",
-        ),
-    )
-    def run(
-        self,
-        pipeline: LabPipeline,
-        *,
-        moves: Annotated[int, Arg(Text("Moves", "Turnos"), minimum=2, maximum=2000, cli_maximum=20_000)] = 600,
-        frames: Annotated[int, Arg(Text("Pictures", "Imágenes"), minimum=2, maximum=60, cli_maximum=600)] = 30,
-        distribution: Distribution = "ring",
-        loss: Loss = "logistic",
-        rate_g: RateG = 0.003,
-        rate_d: RateD = 0.005,
-        d_steps: Updates = 1,
-        seed: Seed = 0,
-    ) -> Watched:
-        current = self.begin(distribution, loss, rate_g, rate_d, d_steps, seed)
-        pictures, states = [], []
+    def after(self, run: str, what: str, times: int, rules: dict[str, Any], start: str) -> Snapshot:
+        """Some moves later: of the run, or of a fresh one where there is none."""
+        known = self.read(run) if run else self.begin(rules, start)
+        run_now, fight = take_up(self, known, what, times)
+        return Snapshot(run_now, fight.state(), fight.picture())
+
+    def watch(self, moves: int, frames: int, rules: dict[str, Any], start: str) -> Iterator[Watched]:
+        """A fresh fight in as many looks, the first of them before any move."""
+        current = self.begin(rules, start)
         for i in range(frames):
             due = round(moves * i / (frames - 1)) - round(moves * max(0, i - 1) / (frames - 1))
-            current, fight = game.take_up(type(self), current, "both", due)
-            state = fight.state()
-            pictures.append(game.picture(state))
-            states.append({name: value for name, value in state.items() if not isinstance(value, list)})
-        return Watched(Film(pictures, fps=12), {"states": states}, current)
+            current, fight = take_up(self, current, "both", due)
+            film = fight.film() if i == frames - 1 else None
+            yield Watched(fight.picture(), fight.state(), current, film)
 
-    def begin(
-        self, distribution: str, loss: str, rate_g: float, rate_d: float, d_steps: int, seed: int
-    ) -> dict[str, Any]:
-        """A fresh run by these rules."""
-        rules = {
-            "distribution": distribution, "loss": loss, "rate_g": rate_g, "rate_d": rate_d, "d_steps": d_steps,
-            "seed": seed,
-        }  # fmt: skip
-        return {"rules": rules, "moves": []}
+    def begin(self, rules: dict[str, Any], start: str = "nothing") -> dict[str, Any]:
+        """A fresh run by these rules, or one from the trained model of the same subject."""
+        trained = {"start": "faces" if rules["distribution"] == FACES else "ring"} if start == "trained" else {}
+        return {"rules": rules, "moves": []} | trained
 
     def read(self, text: str) -> dict[str, Any]:
         """A run from its JSON, checked. Raises ValueError of one line."""
-        run = game.parse_run(text, {field.name for field in dataclasses.fields(Settings)} | {"seed"})
-        seed = run["rules"].get("seed", 0)
-        if type(seed) is not int or not 0 <= seed < 2**32:
-            raise ValueError(f"run: seed {str(seed)[:40]}, expected a whole number from 0 to {2**32 - 1}")
-        points = run["rules"].get("points", [])
-        if not isinstance(points, list) or not all(isinstance(p, list) for p in points):
-            raise ValueError("run: points are no list of pairs")
-        return run
+        return parse_run(text, [preset.name for preset in self.presets])
 
     # -- the page ----------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,44 @@
+// Faces: real ones and forgeries, each framed by what D believes of it, and how often D gives which answer.
+const subject = {
+    rules: { distribution: 'faces', latent: 'gaussian', latent_dim: 32, loss: 'logistic', optimizer: 'adam', rate_g: 0.002,
+        rate_d: 0.002, d_steps: 1, g_steps: 1, width_g: 32, width_d: 32, batch: 32, cooling: 500, penalty: 1 },
+    scenes: {
+        fair: {},
+        collapse: { rate_g: 0.01, rate_d: 0.0005, g_steps: 3, penalty: 0, cooling: 0 },
+        strong: { rate_d: 0.01, d_steps: 5, penalty: 0, cooling: 0 },
+    },
+    pace: 300,
+    rows: [
+        [['d_real', '#238246', 'D(real)'], ['d_fake', '#7d3ca5', 'D(fake)']],
+        [['loss_d', '#3f6fb5', 'loss D'], ['loss_g', '#c8506e', 'loss G']],
+        [['js', '#b5762f', 'JS, bit, as D sees it']],
+    ],
+    extra: () => ({}),
+    ready: () => true,
+    draw(answer) {
+        const stage = $('.stage');
+        stage.src = answer.picture;
+        stage.alt = `step ${state.step}, D on real ${state.d_real.toFixed(2)}, on fake ${state.d_fake.toFixed(2)}`;
+        answers();
+    },
+    redraw() {},
+};
+
+function answers() {
+    const sheet = $('.answers'), ink = sheet.getContext('2d'), bins = state.answers_real.length;
+    const w = sheet.width / bins, most = Math.max(8, ...state.answers_real, ...state.answers_fake);
+    ink.clearRect(0, 0, sheet.width, sheet.height);
+    for (const [some, color] of [[state.answers_real, 'rgba(35,130,70,.6)'], [state.answers_fake, 'rgba(125,60,165,.6)']]) {
+        ink.fillStyle = color;
+        some.forEach((count, i) => {
+            const h = count / most * (sheet.height - 4);
+            ink.fillRect(i * w + 1, sheet.height - h, w - 2, h);
+        });
+    }
+    ink.strokeStyle = 'rgba(128,128,128,.7)';
+    ink.beginPath();
+    ink.moveTo(sheet.width / 2, 0);
+    ink.lineTo(sheet.width / 2, sheet.height);
+    ink.stroke();
+    sheet.setAttribute('aria-label', `D on 64 real faces: ${state.d_real.toFixed(2)}, on 64 fakes: ${state.d_fake.toFixed(2)}`);
+}

@@ -1,0 +1,182 @@
+"""Fights that callers take up again.
+
+A fight is a pure function of its rules and moves. So a run travels with its caller as {"rules", "moves"}, nothing need
+be kept for anybody, and the same calls give the same pictures; the last fights are remembered only to be quick.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import json
+import math
+import os
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+from gan_zoo import hub
+from gan_zoo.parsing import parse_json
+from gan_zoo.plugin import MAX_SEED, Networks
+from gan_zoo.plugins.lab.game import MOVES, Game
+from gan_zoo.plugins.lab.rules import FACES, FACES_MOST, SHAPE, Settings
+
+IDLE = 900  # seconds after which a fight that nobody plays is forgotten
+WAITING = 6  # for their turn at faces, which train one fight at a time
+SWITCH = "GAN_ZOO_LAB_FACES"  # "off" where faces must not be trained
+MOST_TEXT = 40_000  # characters of a run
+EXPECTED = 'a run as `step` returns it: {"rules": {...}, "moves": [["both", 10], ...]}'
+
+
+class Kept(NamedTuple):
+    game: Game
+    visit: str | None
+    since: float
+
+
+_games: OrderedDict[str, Kept] = OrderedDict()
+_lock = threading.Lock()
+_turn = threading.Semaphore(1)
+_waiting = 0
+
+
+def take_up(
+    plugin: Any, run: dict[str, Any], what: str, times: int, seconds: float = math.inf
+) -> tuple[dict[str, Any], Game]:
+    """The run after `times` more moves, or as many as `seconds` suffice for, and its fight.
+
+    plugin: the `Lab` in use. Raises ValueError for what is no run, for too long a one, and where faces are not trained.
+    """
+    moves = [list(move) for move in run["moves"]]
+    made = sum(count for _, count in moves)
+    with _lock:
+        kept = _games.pop(_key(run), None)
+    game = kept.game if kept else _fresh(plugin, run)
+    limits = game.subject.limits
+    try:
+        if made + times > limits.moves:
+            raise ValueError(f"run: {made + times:,} moves, expected at most {limits.moves:,}: begin a new one")
+        if kept is None and made > limits.replayed:
+            raise ValueError(f"run: forgotten, and too long to be made again ({made:,} moves): begin anew")
+        with _faces_turn(game):
+            until = time.monotonic() + seconds
+            for past, count in [] if kept else moves:
+                for _ in range(count):
+                    game.move(past)
+            begun = game.made
+            while game.made < begun + times and time.monotonic() < until:
+                game.move(what)
+    finally:
+        if game.made == made:  # not one move: the run is as it was
+            _keep(run, game)
+    if game.made == made:
+        return run, game
+    if moves and moves[-1][0] == what:
+        moves[-1][1] += game.made - made
+    else:
+        moves.append([what, game.made - made])
+    after = run | {"moves": moves}
+    _keep(after, game)
+    return after, game
+
+
+def _fresh(plugin: Any, run: dict[str, Any]) -> Game:
+    """A fight by its rules, or from the trained networks of the preset `start`, whose own shapes then hold."""
+    rules: dict[str, Any] = dict(run["rules"])
+    seed, start = rules.pop("seed", 0), run.get("start")
+    if "points" in rules:
+        rules["points"] = tuple(tuple(p) for p in rules["points"])
+    if start is None:
+        return Game(type(plugin)(plugin.Settings(**rules)), seed)
+    trained = hub.as_trained(plugin, start, {name: value for name, value in rules.items() if name not in SHAPE})
+    pipeline: Any = plugin.ready(start)
+    nets = Networks({"generator": pipeline.generator}, {"discriminator": pipeline.discriminator})
+    return Game(trained, seed, nets.map(lambda _, network: copy.deepcopy(network).float().requires_grad_(True)))
+
+
+def faces_are_trained() -> bool:
+    """Not where the owner of a public page has switched them off."""
+    return os.environ.get(SWITCH) != "off"
+
+
+@contextmanager
+def _faces_turn(game: Game) -> Iterator[None]:
+    """Faces train one fight at a time, so that other tabs keep their share of the processor."""
+    global _waiting
+    if game.plugin.settings.distribution != FACES:
+        yield
+        return
+    if not faces_are_trained():
+        raise ValueError(f"faces are not trained here ({SWITCH}=off)")
+    with _lock:
+        if _waiting >= WAITING:
+            raise ValueError(f"{WAITING} others are waiting for their turn: try again in a moment")
+        _waiting += 1
+    try:
+        with _turn:
+            yield
+    finally:
+        with _lock:
+            _waiting -= 1
+
+
+def _key(run: dict[str, Any]) -> str:
+    return json.dumps(run, sort_keys=True)
+
+
+def _keep(run: dict[str, Any], game: Game) -> None:
+    """Remembers a fight: one of a visitor, the last ones of each subject, none for long."""
+    visit, now = run.get("visit"), time.monotonic()
+    with _lock:
+        _games[_key(run)] = Kept(game, visit, now)
+        _games.move_to_end(_key(run))
+        for key, kept in list(_games.items())[:-1]:
+            if kept.since < now - IDLE or (visit is not None and kept.visit == visit):
+                del _games[key]
+        alike = [key for key, kept in _games.items() if kept.game.subject is game.subject]
+        for key in alike[: -game.subject.limits.kept]:
+            del _games[key]
+
+
+def parse_run(text: str, presets: list[str]) -> dict[str, Any]:
+    """A run from its JSON, as `take_up` gives it. Raises ValueError of one line."""
+    try:
+        run = parse_json(text) if len(text) <= MOST_TEXT else None
+    except ValueError:
+        raise ValueError(f"run: not JSON; expected {EXPECTED}") from None
+    if not isinstance(run, dict) or not isinstance(run.get("rules"), dict) or not isinstance(run.get("moves"), list):
+        raise ValueError(f"run: expected {EXPECTED}, at most {MOST_TEXT:,} characters")
+    allowed = {field.name for field in dataclasses.fields(Settings)} | {"seed"}
+    unknown = (set(run["rules"]) - allowed) | (set(run) - {"rules", "moves", "visit", "start"})
+    if unknown:
+        raise ValueError(f"run: {min(unknown)[:40]!r} is not part of a run")
+    if not isinstance(run.get("visit", ""), str) or len(run.get("visit", "")) > 40 or len(run["moves"]) > 2000:
+        raise ValueError("run: expected a visit of at most 40 characters and at most 2,000 kinds of moves")
+    if "start" in run and run["start"] not in presets:
+        raise ValueError(f"run: start: expected {' or '.join(presets)}, got {str(run['start'])[:40]!r}")
+    _check_moves(run["moves"])
+    _check_rules(run["rules"])
+    return run
+
+
+def _check_moves(moves: list[Any]) -> None:
+    for move in moves:
+        sound = isinstance(move, list) and len(move) == 2 and move[0] in MOVES and type(move[1]) is int
+        if not sound or not 1 <= move[1] <= 10**6:
+            raise ValueError(f"run: {str(move)[:40]} is no move; expected such as ['both', 10]")
+
+
+def _check_rules(rules: dict[str, Any]) -> None:
+    """What Settings cannot: the seed, and that points are lists."""
+    seed, points = rules.get("seed", 0), rules.get("points", [])
+    if type(seed) is not int or not 0 <= seed <= MAX_SEED:
+        raise ValueError(f"run: seed {str(seed)[:40]}, expected a whole number from 0 to {MAX_SEED}")
+    if not isinstance(points, list) or not all(isinstance(p, list) for p in points):
+        raise ValueError("run: points are no list of pairs")
+    for name, most in FACES_MOST.items() if rules.get("distribution") == FACES else ():
+        value = rules.get(name, getattr(Settings, name))
+        if not isinstance(value, int) or value > most:
+            raise ValueError(f"{name}: expected at most {most} for faces, got {str(value)[:40]}")
