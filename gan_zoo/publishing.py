@@ -32,7 +32,7 @@ def publish(run: Trainer, evaluation: Evaluation) -> None:
     """Writes the averaged weights as the run's weights folder, with the card that this run earned."""
     plugin, preset, progress, told = run.plugin, run.preset, run.progress, facts(run)
     pictures = {plugin.caption: run.grid()} | evaluation.pictures
-    names = [f"picture-{i + 1}.png" for i in range(len(pictures))]
+    names = [f"picture-{i + 1}.webp" for i in range(len(pictures))]
     settings = _published(told["settings"])
     card = hub.CardFacts(
         title=f"{plugin.title.en}: {preset.name}",

@@ -168,7 +168,7 @@ def _import_line(cls: type) -> str:
 
 def _image_bytes(image: Image.Image, name: str) -> bytes:
     buffer = io.BytesIO()
-    image.save(buffer, format={"jpg": "jpeg"}.get(suffix := name.rsplit(".")[-1], suffix))
+    image.save(buffer, format={"jpg": "jpeg"}.get(suffix := name.rsplit(".")[-1], suffix), quality=90)
     return buffer.getvalue()
 
 

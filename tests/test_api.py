@@ -36,7 +36,9 @@ from gan_zoo.ui.words import both
 SNAPSHOT = Path(__file__).with_name("api_snapshot.json")
 PLUGINS = registry.discover().plugins
 TASKS = [(plugin.slug, task) for plugin in PLUGINS.values() for task in plugin.tasks().values()]
-USABLE = [(slug, task) for slug, task in TASKS if PLUGINS[slug].presets]  # what has just been begun has no weights yet
+USABLE = [  # what has just been begun has no weights yet
+    (slug, task) for slug, task in TASKS if PLUGINS[slug].presets or not task.needs_weights
+]
 SEEDED = [(slug, task) for slug, task in USABLE if {"seed", "count"} <= {p.name for p in task.parameters}]
 
 
@@ -97,13 +99,15 @@ def test_endpoint_has_the_task_s_arguments(client: Client, case: tuple[str, Task
     slug, task = case
     info: Any = client.view_api(return_format="dict", print_info=False)
     parameters = {p["parameter_name"]: p for p in info["named_endpoints"][f"/{slug}_{task.name}"]["parameters"]}
-    assert list(parameters) == [*(p.name for p in task.parameters), "preset"]
+    default = PLUGINS[slug].default_preset
+    picks = task.needs_weights and default is not None
+    assert list(parameters) == [*(p.name for p in task.parameters), *(["preset"] if picks else [])]
     for p in task.parameters:
         assert parameters[p.name]["parameter_has_default"] == (not p.required)
         if not p.required:
             assert parameters[p.name]["parameter_default"] == p.default
-    default = PLUGINS[slug].default_preset
-    assert parameters["preset"]["parameter_default"] == (default.name if default else None)
+    if picks and default is not None:
+        assert parameters["preset"]["parameter_default"] == default.name
 
 
 def test_mcp_tells_what_the_tools_do(client: Client) -> None:
@@ -149,6 +153,30 @@ def test_every_kind_of_argument_and_result(client: Client, photo: Path) -> None:
     assert client.predict(words="¿qué?", api_name="/mirror_echo") == "¿qué?"
     film = client.predict(api_name="/mirror_fade")
     assert b"ftyp" in Path(film).read_bytes()[:16]
+
+
+def test_a_task_that_streams_shows_what_it_has_so_far(client: Client) -> None:
+    job = client.submit(moves=60, frames=4, api_name="/lab_run")
+    job.result()
+    looks = job.outputs()
+    assert [state["step"] for _, state, _, _ in looks] == [0, 20, 40, 60]
+    assert [film is not None for *_, film in looks] == [False, False, False, True]
+    assert b"ftyp" in Path(looks[-1][3]).read_bytes()[:16]
+    assert looks[-1][2]["moves"] == [["both", 60]]
+
+
+def test_a_stream_ends_when_its_time_is_used_up(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calls, "STREAM_SECONDS", 0.3)
+    job = client.submit(moves=5000, frames=60, api_name="/lab_run")
+    with pytest.raises(AppError, match="stopped after 0.3 seconds: ask for less"):
+        job.result()
+    assert len(job.outputs()) < 60
+
+
+def test_a_stream_refuses_with_a_line(client: Client) -> None:
+    assert "frames: expected a whole number from 2 to 60, got 1" in refused(client, "/lab_run", frames=1)
+    message = refused(client, "/lab_film", run='{"rules": {"colour": 1}, "moves": []}')
+    assert "'colour' is not part of a run" in message
 
 
 def test_uploads_arrive_untouched(client: Client, tmp_path: Path) -> None:

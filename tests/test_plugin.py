@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from typing import Annotated, Literal, NamedTuple
 
 import pytest
@@ -9,7 +11,7 @@ import torch
 from PIL import Image
 from toy import TITLE, Toy
 
-from gan_zoo import hub
+from gan_zoo import hub, registry, ui
 from gan_zoo.plugin import Arg, Film, ImageFile, Losses, Preset, Step, task
 
 
@@ -97,6 +99,43 @@ def test_infer_runs_the_first_task_and_names_what_it_does_not_know(tmp_path):
         plugin.infer("paint")
     with pytest.raises(ValueError, match="toy has no preset 'circles'; there are: squares"):
         plugin.infer(preset="circles")
+
+
+class Clock(Toy):
+    """No presets, and a task that needs no weights and streams."""
+
+    presets = ()
+
+    @task(TITLE, TITLE, needs_weights=False)
+    def count(self, *, to: Annotated[int, Arg(TITLE, minimum=1, maximum=9)] = 3) -> Iterator[Counted]:
+        for i in range(to):
+            yield Counted(Image.new("RGB", (4, 4)), {"i": i}, Film([Image.new("RGB", (4, 4))], 1) if i == 2 else None)
+
+
+class Counted(NamedTuple):
+    picture: Image.Image
+    told: dict
+    film: Film | None
+
+
+def test_a_task_may_need_no_weights_and_may_stream():
+    count = Clock.tasks()["count"]
+    assert count.streams and not count.needs_weights and [p.name for p in count.parameters] == ["to"]
+    assert count.outputs == {"picture": Image.Image, "told": dict, "film": Film}
+    looks = list(Clock().infer("count", to=3))
+    assert [look.told["i"] for look in looks] == [0, 1, 2] and looks[0].film is None and looks[2].film is not None
+    made = json.loads(looks[1].picture.info["gan_zoo"])
+    assert made == {"plugin": "toy", "task": "count", "arguments": {"to": 3}}
+    with pytest.raises(ValueError, match="count needs no weights, so it takes no preset; got 'squares'"):
+        Clock().infer("count", "squares")
+
+
+def test_a_plugin_without_presets_has_a_page():
+    page = ui.build(registry.Registry({"toy": Clock()}))
+    told = page.get_api_info()["named_endpoints"]
+    assert [p["parameter_name"] for p in told["/toy_count"]["parameters"]] == ["to"]
+    assert "preset" not in [p["parameter_name"] for p in told["/toy_generate"]["parameters"]]
+    assert not [block for block in page.blocks.values() if getattr(block, "label", "") == "Trained model"]
 
 
 def test_a_stranger_cannot_name_folders_of_the_machine(tmp_path):

@@ -269,7 +269,7 @@ class Lab(Plugin):
     def run(
         self,
         *,
-        moves: Annotated[int, Arg(COUNT.label, minimum=2, maximum=5000, cli_maximum=20_000)] = 1500,
+        moves: Annotated[int, Arg(COUNT.label, minimum=2, maximum=5000, cli_maximum=20_000)] = 1000,
         frames: Annotated[int, FRAMES] = 30,
         distribution: Distribution = "ring",
         loss: Loss = "logistic",
@@ -320,7 +320,7 @@ class Lab(Plugin):
     def run_faces(
         self,
         *,
-        moves: Annotated[int, Arg(COUNT.label, minimum=2, maximum=2000, cli_maximum=6_000)] = 400,
+        moves: Annotated[int, Arg(COUNT.label, minimum=2, maximum=2000, cli_maximum=6_000)] = 200,
         frames: Annotated[int, FRAMES] = 20,
         loss: Loss = "logistic",
         rate_g: RateG = FACES_RULES["rate_g"],
