@@ -159,10 +159,10 @@ def test_a_task_that_streams_shows_what_it_has_so_far(client: Client) -> None:
     job = client.submit(moves=60, frames=4, api_name="/lab_run")
     job.result()
     looks = job.outputs()
-    assert [state["step"] for _, state, _, _ in looks] == [0, 20, 40, 60]
-    assert [film is not None for *_, film in looks] == [False, False, False, True]
-    assert b"ftyp" in Path(looks[-1][3]).read_bytes()[:16]
-    assert looks[-1][2]["moves"] == [["both", 60]]
+    assert [state["step"] for _, _, state, _ in looks] == [0, 20, 40, 60]
+    assert [film is not None for _, film, _, _ in looks] == [False, False, False, True]
+    assert b"ftyp" in Path(looks[-1][1]).read_bytes()[:16]
+    assert looks[-1][3]["moves"] == [["both", 60]]
 
 
 def test_a_stream_ends_when_its_time_is_used_up(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:

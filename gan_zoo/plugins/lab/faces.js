@@ -4,8 +4,8 @@ const subject = {
         rate_d: 0.002, d_steps: 1, g_steps: 1, width_g: 32, width_d: 32, batch: 32, cooling: 500, penalty: 1 },
     scenes: {
         fair: {},
-        collapse: { rate_g: 0.01, rate_d: 0.0005, g_steps: 3, penalty: 0, cooling: 0 },
-        strong: { rate_d: 0.01, d_steps: 5, penalty: 0, cooling: 0 },
+        collapse: { rate_g: 0.004, rate_d: 0.0005, g_steps: 5, latent_dim: 2, penalty: 0, cooling: 0 },
+        strong: { rate_g: 0.0005, d_steps: 5, penalty: 0, cooling: 0 },
     },
     pace: 300,
     rows: [

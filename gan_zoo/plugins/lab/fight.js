@@ -94,10 +94,10 @@ function plot() {
             ink.beginPath();
             history.forEach((s, k) => ink.lineTo((k / Math.max(1, history.length - 1)) * w, y(s[name] ?? 0)));
             ink.stroke();
-            ink.fillText(`${label} ${(state[name] ?? 0).toFixed(2)}`, 6 + i * 130, row * h + 13);
+            ink.fillText(`${label} ${state[name]?.toFixed(2) ?? '–'}`, 6 + i * 130, row * h + 13);
         });
     });
-    charts.setAttribute('aria-label', rows.flat().map(([name, , label]) => `${label} ${(state[name] ?? 0).toFixed(2)}`).join(', '));
+    charts.setAttribute('aria-label', rows.flat().map(([name, , label]) => `${label} ${state[name]?.toFixed(2) ?? '–'}`).join(', '));
 }
 async function film() {
     const answer = await server.film(JSON.stringify(run));

@@ -102,8 +102,6 @@ class Game:
         shown = self.subject.glimpse(self, fake, on_real, on_fake)
         return {
             "step": self.made,
-            **{name: value for name, value in shown.items() if not isinstance(value, Tensor)},
-            **details,
             "d_real": float(on_real.mean()),
             "d_fake": float(on_fake.mean()),
             "loss_d": _finite(self.losses["d"]),
@@ -112,6 +110,8 @@ class Game:
             "equilibrium": apart < TELL and near,
             "weights_d": fingerprint(self.nets["discriminator"]),
             "weights_g": fingerprint(self.nets["generator"]),
+            **details,
+            **{name: value for name, value in shown.items() if not isinstance(value, Tensor)},
         }
 
     def picture(self) -> Image.Image:

@@ -70,9 +70,9 @@ class Watched(NamedTuple):
     """The same, while it goes on; and at its end the film of it."""
 
     picture: Image.Image
+    film: Film | None
     state: dict
     run: dict
-    film: Film | None
 
 
 POINTS_PROTOCOL = (
@@ -369,7 +369,7 @@ class Lab(Plugin):
             due = round(moves * i / (frames - 1)) - round(moves * max(0, i - 1) / (frames - 1))
             current, fight = take_up(self, current, "both", due)
             film = fight.film() if i == frames - 1 else None
-            yield Watched(fight.picture(), fight.state(), current, film)
+            yield Watched(fight.picture(), film, fight.state(), current)
 
     def begin(self, rules: dict[str, Any], start: str = "nothing") -> dict[str, Any]:
         """A fresh run by these rules, or one from the trained model of the same subject."""

@@ -8,7 +8,7 @@ const subject = {
     scenes: {
         fair: {},
         collapse: { distribution: 'disjoint', rate_g: 0.03, rate_d: 0.002, d_steps: 1, g_steps: 5, width_d: 8, penalty: 0, cooling: 0 },
-        strong: { distribution: 'line', rate_d: 0.05, d_steps: 8, width_d: 48, penalty: 0, cooling: 0 },
+        strong: { rate_g: 0.0005, rate_d: 0.05, d_steps: 8, width_g: 4, width_d: 48, penalty: 0, cooling: 0 },
     },
     pace: 45,
     rows: [

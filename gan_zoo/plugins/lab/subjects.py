@@ -80,7 +80,7 @@ class Points:
             mesh = fight.nets["generator"](_mesh(fight.plugin.settings).to(fake.device))
         kl, js = divergences(fight.real, fake)
         push = _rounded(self._push(fight, fake[:SHOWN].clone()))
-        return {"push": push, "mesh": _rounded(mesh), "kl": kl, "js": js, "near": js < NEAR}
+        return {"js": js, "kl": kl, "near": js < NEAR, "push": push, "mesh": _rounded(mesh)}
 
     def _push(self, fight: Any, fake: Tensor) -> Tensor:
         """Which way each forgery would move to look more real to D: minus the gradient of G's loss, (N, 2)."""
@@ -125,7 +125,7 @@ class Faces:
     def details(self, fight: Any, fake: Tensor, on_real: Tensor, on_fake: Tensor) -> dict[str, Any]:
         js = seen_divergence(on_real, on_fake)
         answers = {"answers_real": _histogram(on_real), "answers_fake": _histogram(on_fake)}
-        return {**answers, "js": js, "near": js < NEAR}
+        return {"js": js, "near": js < NEAR, **answers}
 
     def draw(self, glimpse: dict[str, Any], side: int = 72) -> Image.Image:
         """A row of real faces, and forgeries below, each framed by what D believes of it (blue real, orange fake)."""

@@ -51,10 +51,12 @@ LESSON = (
         "Jensen–Shannon, que G ha ido bajando, está cerca de 0.",
     )),
     ("", Text(
-        "It can go wrong. Mode collapse: G puts all its points where D is fooled for now. D too strong: D is sure of "
-        "everything, its map is flat, and G learns nothing from it.",
-        "Puede salir mal. Colapso de modos: G pone todos sus puntos donde D se deja engañar. D demasiado fuerte: está "
-        "seguro de todo, su mapa es plano y G no aprende nada de él.",
+        "It can go wrong. Mode collapse: G puts all it makes where D is fooled for now, and moves on once D notices. "
+        "D too strong: it is sure of everything, 1 here and 0 there, and G, never told what would be a little better, "
+        "hardly moves. Penalty and falling rates, which a fair fight has, are against both.",
+        "Puede salir mal. Colapso de modos: G pone todo lo que hace donde D se deja engañar, y se muda cuando D lo "
+        "nota. D demasiado fuerte: está seguro de todo, 1 aquí y 0 allá, y G, a quien nadie dice qué sería un poco "
+        "mejor, apenas se mueve. La penalización y las tasas decrecientes de una partida igualada van contra ambos.",
     )),
 )  # fmt: skip
 DONE = Text("Equilibrium: D can no longer tell.", "Equilibrio: D ya no distingue.")
@@ -194,7 +196,7 @@ def _diagram(head: str) -> str:
 
     def box(part: str, x: int, y: int, width: int, words: Text, side: str = "") -> str:
         weights = f'<text x="{x + width // 2}" y="{y + 36}" class="weights weights-{side}"></text>' if side else ""
-        lock = f'<path d="M{x + width - 18} {y + 10} v-2 a4 4 0 0 1 8 0 v2 h2 v8 h-12 v-8 z" class="lock lock-{side}"/>'
+        lock = f'<path d="M{x + width - 20} {y - 8} v-2 a4 4 0 0 1 8 0 v2 h2 v8 h-12 v-8 z" class="lock lock-{side}"/>'
         height = 46 if side else 28
         return f"""<g data-part="{part}"><rect x="{x}" y="{y}" width="{width}" height="{height}" rx="8"/>
 {text(x + width // 2, y + 19, words)}{weights}{lock if side else ""}</g>"""
