@@ -17,7 +17,7 @@ def setting(default: Any, about: str, low: float = 0.0, high: float = math.inf) 
 def check_ranges(settings: Any) -> None:
     """Raises ValueError for a number that is out of its field's range, or no number."""
     for known in fields(settings):
-        if "range" not in known.metadata or not isinstance(known.default, (int, float)):
+        if "range" not in known.metadata or type(known.default) not in (int, float):
             continue
         (low, high), value, kind = known.metadata["range"], getattr(settings, known.name), type(known.default)
         sound = type(value) is int or (type(value) is float and kind is float and math.isfinite(value))

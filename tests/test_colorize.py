@@ -380,7 +380,7 @@ def test_pictures_out_of_bounds_are_refused(pipeline, tmp_path):
         ({"resolution": 100}, "expected a multiple of 64, got 100"),
         ({"channels": (8, 8)}, "expected 4 widths"),
         ({"feature_size": 100}, "expected a multiple of 32, got 100"),
-        ({"strangers": 1.0}, "strangers from 0 to 1"),
+        ({"strangers": 1.0}, "strangers: expected a number from 0 to 0.99"),
         ({"augment": "rotation"}, "augment 'rotation'"),
     ],
 )

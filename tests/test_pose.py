@@ -212,7 +212,7 @@ def test_three_stages_train_and_publish_the_last(tmp_path, model):
         ({"widths": (16, 16)}, "widths: expected 3 multiples of 16"),
         ({"widths": (8, 16, 16)}, "widths: expected 3 multiples of 16"),
         ({"coarse_share": 0.95}, "less than 1 together"),
-        ({"drawn": 3}, "drawn: expected at least 20"),
+        ({"drawn": 3}, "drawn: expected a whole number of at least 20"),
     ],
 )
 def test_bad_settings_say_what_was_expected(settings, message):

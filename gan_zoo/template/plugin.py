@@ -15,6 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from gan_zoo import images, metrics
+from gan_zoo.config import check_ranges, setting
 from gan_zoo.losses import adversarial, gradient_penalty
 from gan_zoo.plugin import (
     MAX_SEED,
@@ -38,10 +39,13 @@ from gan_zoo.template.networks import TemplateDiscriminator, TemplateGenerator, 
 class Settings:
     """Hyperparameters: each is a flag of `python -m train template`."""
 
-    latent: int = 16
-    width: int = 16
-    loss: str = "relativistic"  # or logistic, hinge, least-squares
-    r1: float = 1.0  # weight of the gradient penalty on real pictures
+    latent: int = setting(16, "numbers of noise", 1)
+    width: int = setting(16, "channels", 1)
+    loss: str = setting("relativistic", "or logistic, hinge, least-squares")
+    r1: float = setting(1.0, "weight of the gradient penalty on real pictures")
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
 
 class Discs:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from gan_zoo import data, images, losses, metrics
 from gan_zoo.augment import diff_augment, policies
+from gan_zoo.config import check_ranges, setting
 from gan_zoo.data import to_float
 from gan_zoo.features import FeaturePyramid
 from gan_zoo.plugin import (
@@ -96,24 +97,25 @@ else:
 class Settings:
     """Hyperparameters of the anime GAN; docs/decisions.md has the measurements behind the defaults."""
 
-    resolution: int = 64
-    latent_dim: int = 128
-    channels: tuple[int, ...] = (256, 256, 128, 64, 32)  # of the generator, from 4 x 4 up
-    discriminator: str = "projected"  # or "residual", which needs no pretrained network
-    feature_size: int = 96  # pictures are resized to this before the frozen network
-    augment: str = "translation,cutout"  # no colour: characters differ by theirs
-    loss: str = "hinge"
-    r1: float = 1.0  # weight of the R1 penalty; the projected discriminator goes without
-    r1_every: int = 16
-    drawn: int = 2000  # characters of the built-in data
-    conditional: bool = False  # characters to order: the built-in data's attributes are given beside the noise
-    reading: float = 1.0  # weight of the attributes read off the pictures, for both sides; conditional only
-    likeness: float = 50.0  # weight of the distance from the picture that has the same attributes and details; as above
-    perceptual: float = 0.0  # weight of the same distance in the frozen network's features
-    judged_by: int = 6000  # characters on which the judge of attributes learns
-    enlarges: str = ""  # a preset or weights folder: then an enlarger for its pictures learns, beside its generator
+    resolution: int = setting(64, "of the pictures, in pixels: 4, doubled for each of `channels` after the first", 4)
+    latent_dim: int = setting(128, "numbers of noise", 1)
+    channels: tuple[int, ...] = setting((256, 256, 128, 64, 32), "of the generator, from 4 x 4 up")
+    discriminator: str = setting("projected", "or 'residual', which needs no pretrained network")
+    feature_size: int = setting(96, "pictures are resized to this before the frozen network", 32)
+    augment: str = setting("translation,cutout", "no colour: characters differ by theirs")
+    loss: str = setting("hinge", "one of gan_zoo/losses.py")
+    r1: float = setting(1.0, "weight of the R1 penalty; the projected discriminator goes without")
+    r1_every: int = setting(16, "steps of D between two penalties, which weigh as much more (StyleGAN2's lazy R1)", 1)
+    drawn: int = setting(2000, "characters of the built-in data", 20)
+    conditional: bool = setting(False, "characters to order: the built-in data's attributes are given beside the noise")
+    reading: float = setting(1.0, "weight of the attributes read off the pictures, for both sides; conditional only")
+    likeness: float = setting(50.0, "weight of the distance from the picture of these attributes and details; as above")
+    perceptual: float = setting(0.0, "weight of the same distance in the frozen network's features")
+    judged_by: int = setting(6000, "characters on which the judge of attributes learns", 20)
+    enlarges: str = setting("", "a preset or weights folder: then an enlarger for it learns, beside its generator")
 
     def __post_init__(self) -> None:
+        check_ranges(self)
         if self.discriminator not in ("projected", "residual"):
             raise ValueError(f"discriminator: expected projected or residual, got {self.discriminator!r}")
         if self.resolution != 4 * 2 ** (len(self.channels) - 1):
@@ -121,10 +123,8 @@ class Settings:
                 f"resolution {self.resolution} does not fit {len(self.channels)} channel widths, which end at "
                 f"{4 * 2 ** (len(self.channels) - 1)} px"
             )
-        if self.feature_size % 32 or self.feature_size < 32:
+        if self.feature_size % 32:
             raise ValueError(f"feature_size: expected a multiple of 32, got {self.feature_size}")
-        if self.r1_every < 1 or self.drawn < 20:
-            raise ValueError(f"expected r1_every >= 1 and drawn >= 20, got {self.r1_every} and {self.drawn}")
         if self.enlarges and (self.conditional or self.discriminator != "projected" or self.augment):
             raise ValueError("enlarges: expected discriminator projected, no augment, and not conditional")
         if self.conditional and (self.discriminator != "projected" or self.augment):

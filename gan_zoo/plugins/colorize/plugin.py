@@ -14,6 +14,7 @@ from torch import Tensor
 
 from gan_zoo import data, images, losses, metrics
 from gan_zoo.augment import diff_augment, policies
+from gan_zoo.config import check_ranges, setting
 from gan_zoo.features import FeaturePyramid
 from gan_zoo.plugin import (
     MAX_SEED,
@@ -56,28 +57,27 @@ class Settings:
     channels = (64, 128, 256, 512, 512, 512), strangers = 0, augment = "".
     """
 
-    model: str = "guided"  # or "pix2pix", the plain configuration
-    resolution: int = 256
-    channels: tuple[int, ...] = (64, 96, 160, 224)  # of the generator, at 1/4, 1/8, 1/16, 1/32; pix2pix: from 1/2
-    feature_size: int = 256  # pictures are resized to this before the frozen network
-    augment: str = "translation,cutout"  # of what the discriminator sees
-    loss: str = "hinge"
-    l1: float = 10.0  # pix2pix: 100, with least-squares
-    feature: float = 2.0  # weight of the distance in the frozen network's features
-    strangers: float = 0.25  # share of drawings that are given another picture's palette
-    drawn: int = 4000  # characters of the built-in data
+    model: str = setting("guided", "or 'pix2pix', the plain configuration")
+    resolution: int = setting(256, "of the pictures, in pixels", MULTIPLE)
+    channels: tuple[int, ...] = setting((64, 96, 160, 224), "of the generator, at 1/4 ... 1/32; pix2pix: from 1/2")
+    feature_size: int = setting(256, "pictures are resized to this before the frozen network", 32)
+    augment: str = setting("translation,cutout", "of what the discriminator sees")
+    loss: str = setting("hinge", "one of gan_zoo/losses.py")
+    l1: float = setting(10.0, "weight of the L1 distance; pix2pix: 100, with least-squares")
+    feature: float = setting(2.0, "weight of the distance in the frozen network's features")
+    strangers: float = setting(0.25, "share of drawings that are given another picture's palette", 0, 0.99)
+    drawn: int = setting(4000, "characters of the built-in data", 20)
 
     def __post_init__(self) -> None:
+        check_ranges(self)
         if self.model not in ("guided", "pix2pix"):
             raise ValueError(f"model: expected guided or pix2pix, got {self.model!r}")
-        if self.resolution < MULTIPLE or self.resolution % MULTIPLE:
+        if self.resolution % MULTIPLE:
             raise ValueError(f"resolution: expected a multiple of {MULTIPLE}, got {self.resolution}")
         if not (len(self.channels) == 4 or (self.model == "pix2pix" and 2 <= len(self.channels) <= 6)):
             raise ValueError(f"channels: expected 4 widths (pix2pix: 2 to 6), got {self.channels}")
-        if self.feature_size % 32 or self.feature_size < 32:
+        if self.feature_size % 32:
             raise ValueError(f"feature_size: expected a multiple of 32, got {self.feature_size}")
-        if not 0 <= self.strangers < 1 or self.drawn < 20:
-            raise ValueError(f"expected strangers from 0 to 1 and drawn >= 20, got {self.strangers} and {self.drawn}")
         policies(self.augment)
         losses.adversarial(self.loss)
 

@@ -16,6 +16,7 @@ from torch import Tensor
 from gan_zoo import data as zoo_data
 from gan_zoo import hub, images, losses, metrics
 from gan_zoo.augment import diff_augment_together, policies
+from gan_zoo.config import check_ranges, setting
 from gan_zoo.features import FeaturePyramid
 from gan_zoo.plugin import (
     Arg,
@@ -52,37 +53,36 @@ MAX_FRAMES = 60  # of an animation
 class Settings:
     """Hyperparameters of CycleGAN. The paper's own are in train/recipes/cyclegan-paper.toml."""
 
-    generator: str = "light"  # or "resnet", the paper's of `blocks` (9) blocks of 4 x `width` (64) channels
-    discriminator: str = "projected"  # or "patch", the paper's 70 x 70 PatchGAN
-    width: int = 128
-    blocks: int = 6
-    size: int = 128  # of the crops
-    load: int = 143  # pictures are scaled to this before they are cropped
-    judged_at: int = 256  # size at which pictures kept apart are translated and scored
-    domains: tuple[str, ...] = ()  # names of two labels, where the data has more
-    loss: str = "hinge"
-    augment: str = "translation,cutout"  # of what D sees: a picture and its translation alike
-    cycle: float = 5.0  # weight of |B(A(x)) - x|
-    identity: float = 0.0  # weight of |A(y) - y| of a picture that is already of the target (the paper: half of cycle)
-    pool: bool = False  # D sees fakes of the last steps too (Shrivastava et al. 2017)
-    neutral: str = ""  # a data set, or DATA#LABEL, of pictures of neither domain, which both generators leave alone
-    leave: float = 1.5  # weight of that, reached over the first third; at 10 from the start nothing was ever repainted
-    lazy: int = 2  # `neutral` counts every so many steps, and as many times as much
-    classes: tuple[int, ...] = ()  # ImageNet classes of the two domains, if each is one: `evaluate` counts them
-    drawn: int = 1000  # pictures of each season of the built-in data
+    generator: str = setting("light", "or 'resnet', the paper's of `blocks` (9) blocks of 4 x `width` (64) channels")
+    discriminator: str = setting("projected", "or 'patch', the paper's 70 x 70 PatchGAN")
+    width: int = setting(128, "channels of the generator", 1)
+    blocks: int = setting(6, "of the generator", 1)
+    size: int = setting(128, "of the crops", 64)
+    load: int = setting(143, "pictures are scaled to this before they are cropped", 64)
+    judged_at: int = setting(256, "size at which pictures kept apart are translated and scored", 64)
+    domains: tuple[str, ...] = setting((), "names of two labels, where the data has more")
+    loss: str = setting("hinge", "one of gan_zoo/losses.py")
+    augment: str = setting("translation,cutout", "of what D sees: a picture and its translation alike")
+    cycle: float = setting(5.0, "weight of |B(A(x)) - x|")
+    identity: float = setting(0.0, "weight of |A(y) - y| of pictures that are of the target already (paper: cycle / 2)")
+    pool: bool = setting(False, "D sees fakes of the last steps too (Shrivastava et al. 2017)")
+    neutral: str = setting("", "a data set, or DATA#LABEL, of neither domain, which both generators leave alone")
+    leave: float = setting(1.5, "weight of that, reached over the first third; 10 from the start repainted nothing")
+    lazy: int = setting(2, "`neutral` counts every so many steps, and as many times as much", 1)
+    classes: tuple[int, ...] = setting((), "ImageNet classes of the domains, if each is one: `evaluate` counts them")
+    drawn: int = setting(1000, "pictures of each season of the built-in data", 10)
 
     def __post_init__(self) -> None:
+        check_ranges(self)
         for name, choices in (("generator", ("light", "resnet")), ("discriminator", ("projected", "patch"))):
             if getattr(self, name) not in choices:
                 raise ValueError(f"{name}: expected {' or '.join(choices)}, got {getattr(self, name)!r}")
-        if self.size % 32 or not 64 <= self.size <= self.load:
+        if self.size % 32 or self.size > self.load:
             raise ValueError(f"size: expected a multiple of 32 from 64 to load ({self.load}), got {self.size}")
         if len(self.domains) not in (0, 2) or len(self.classes) not in (0, 2):
             raise ValueError(f"domains and classes: expected two or none, got {self.domains} and {self.classes}")
         if self.discriminator == "projected" and self.pool:
             raise ValueError("pool: only the patch discriminator looks at old fakes, got projected")
-        if self.lazy < 1 or self.drawn < 10 or self.judged_at < 64:
-            raise ValueError(f"expected lazy >= 1, drawn >= 10, judged_at >= 64, got {self}")
         policies(self.augment)
         losses.adversarial(self.loss)
 

@@ -148,6 +148,13 @@ class Lab(Plugin):
             licence_id="cc0-1.0",
             data=Text("Points on a ring, drawn on the fly.", "Puntos de un anillo, generados sobre la marcha."),
         ),
+        Preset(
+            name="faces",
+            title=Text("Faces, already learned", "Caras, ya aprendidas"),
+            licence="open",
+            licence_id="cc0-1.0",
+            data=Text("4,096 faces that the lab draws itself, 32 px.", "4096 caras que dibuja el laboratorio, 32 px."),
+        ),
     )
     Settings: ClassVar[type] = Settings
     Pipeline: ClassVar[type] = LabPipeline

@@ -72,7 +72,7 @@ class Points:
         return {
             "real": _rounded(fight.real[:SHOWN]),
             "fake": _rounded(fake[:SHOWN]),
-            "heat": [round(100 * p) for p in heat.tolist()],
+            "heat": (100 * heat).round().int().tolist(),
         }
 
     def details(self, fight: Any, fake: Tensor, on_real: Tensor, on_fake: Tensor) -> dict[str, Any]:
@@ -170,7 +170,7 @@ def _mesh(settings: Settings) -> Tensor:
 
 
 def _rounded(points: Tensor) -> list[list[float]]:
-    return [[round(x, 3), round(y, 3)] for x, y in points.clamp(-99, 99).tolist()]
+    return ((points.double().clamp(-99, 99) * 1000).round() / 1000).tolist()
 
 
 def _tint(p: float) -> tuple[int, int, int]:

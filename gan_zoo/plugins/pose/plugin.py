@@ -13,6 +13,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from gan_zoo import images, losses, metrics
+from gan_zoo.config import check_ranges, setting
 from gan_zoo.features import FeaturePyramid
 from gan_zoo.plugin import (
     Arg,
@@ -62,27 +63,28 @@ class Settings:
     perceptual = 0, recolor = 0, jitter = 0.
     """
 
-    model: str = "warped"  # or "pg2", the plain configuration
-    height: int = 256  # of the pictures, which are half as wide
-    finder_widths: tuple[int, ...] = (48, 96, 128, 192)  # of the joint finder, at 1/4 ... 1/32
-    widths: tuple[int, ...] = (64, 128, 192)  # of G1, at 1/4, 1/8, 1/16
-    refining_widths: tuple[int, ...] = (48, 96)  # of G2, at 1/4, 1/8
-    finder_lr: float = 6e-4
-    coarse_lr: float = 8e-4  # of G1 alone; the run's own rates are G2's and D's
-    loss: str = "hinge"
-    l1: float = 2.0
-    background: float = 0.3  # weight of the L1 distance off the person; on the person it is 1 more
-    head: float = 2.0  # and on the head so much more
-    perceptual: float = 0.25  # weight of the distance in the frozen network's features, relative to their mean
-    adversarial: float = 0.07
-    wrong: float = 0.5  # weight of real pictures in another pose than told, which D is to refuse
-    recolor: float = 0.15  # share of training pairs in other colours
-    jitter: float = 0.004  # deviation by which a training source's joints are moved, as a share of the picture
-    joints_share: float = 0.1  # of the run, in which the joint finder learns
-    coarse_share: float = 0.4  # of the run, in which G1 learns; the rest is G2's and D's
-    drawn: int = 400  # people of the built-in data
+    model: str = setting("warped", "or 'pg2', the plain configuration")
+    height: int = setting(256, "of the pictures, which are half as wide", 32)
+    finder_widths: tuple[int, ...] = setting((48, 96, 128, 192), "of the joint finder, at 1/4 ... 1/32")
+    widths: tuple[int, ...] = setting((64, 128, 192), "of G1, at 1/4, 1/8, 1/16")
+    refining_widths: tuple[int, ...] = setting((48, 96), "of G2, at 1/4, 1/8")
+    finder_lr: float = setting(6e-4, "learning rate of the joint finder")
+    coarse_lr: float = setting(8e-4, "of G1 alone; the run's own rates are G2's and D's")
+    loss: str = setting("hinge", "one of gan_zoo/losses.py")
+    l1: float = setting(2.0, "weight of the L1 distance")
+    background: float = setting(0.3, "weight of the L1 distance off the person; on the person it is 1 more")
+    head: float = setting(2.0, "and on the head so much more")
+    perceptual: float = setting(0.25, "weight of the distance in the frozen network's features, relative to their mean")
+    adversarial: float = setting(0.07, "weight of the GAN's loss")
+    wrong: float = setting(0.5, "weight of real pictures in another pose than told, which D is to refuse")
+    recolor: float = setting(0.15, "share of training pairs in other colours", 0, 1)
+    jitter: float = setting(0.004, "deviation by which a training source's joints are moved, as a share of the picture")
+    joints_share: float = setting(0.1, "of the run, in which the joint finder learns")
+    coarse_share: float = setting(0.4, "of the run, in which G1 learns; the rest is G2's and D's")
+    drawn: int = setting(400, "people of the built-in data", 20)
 
     def __post_init__(self) -> None:
+        check_ranges(self)
         if self.model not in ("warped", "pg2"):
             raise ValueError(f"model: expected warped or pg2, got {self.model!r}")
         if self.height not in (128, 256, 512):
@@ -97,8 +99,6 @@ class Settings:
                 "joints_share and coarse_share: expected more than 0, less than 1 together, got "
                 f"{self.joints_share:g} and {self.coarse_share:g}"
             )
-        if self.drawn < 20:
-            raise ValueError(f"drawn: expected at least 20, got {self.drawn}")
         losses.adversarial(self.loss)
 
 

@@ -1,0 +1,2 @@
+from gan_zoo.plugins.lab.networks import FaceDiscriminator
+from gan_zoo.plugins.lab.networks import FaceGenerator

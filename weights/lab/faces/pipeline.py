@@ -1,0 +1,1 @@
+from gan_zoo.plugins.lab.networks import LabPipeline
