@@ -30,7 +30,7 @@ def forgotten() -> None:
 def take_up(
     run: dict[str, Any], what: str = "both", times: int = 0, **options: Any
 ) -> tuple[dict[str, Any], game.Game]:
-    return runs.take_up(LAB, run, what, times, **options)
+    return runs.take_up(LAB, run, what, times, lambda fight: fight, **options)
 
 
 def fresh(**rules: Any) -> dict[str, Any]:

@@ -361,22 +361,21 @@ class Lab(Plugin):
             ),
         ],
     ) -> Film:
-        return take_up(self, self.read(run), "both", 0)[1].film()
+        return take_up(self, self.read(run), "both", 0, Game.film)[1]
 
     def after(self, run: str, what: str, times: int, rules: dict[str, Any], start: str) -> Snapshot:
         """Some moves later: of the run, or of a fresh one where there is none."""
         known = self.read(run) if run else self.begin(rules, start)
-        run_now, fight = take_up(self, known, what, times)
-        return Snapshot(run_now, fight.state(), fight.picture())
+        after, (picture, _, state) = take_up(self, known, what, times, _look)
+        return Snapshot(after, state, picture)
 
     def watch(self, moves: int, frames: int, rules: dict[str, Any], start: str) -> Iterator[Watched]:
         """A fresh fight in as many looks, the first of them before any move."""
         current = self.begin(rules, start)
         for i in range(frames):
             due = round(moves * i / (frames - 1)) - round(moves * max(0, i - 1) / (frames - 1))
-            current, fight = take_up(self, current, "both", due)
-            film = fight.film() if i == frames - 1 else None
-            yield Watched(fight.picture(), film, fight.state(), current)
+            current, seen = take_up(self, current, "both", due, _look_last if i == frames - 1 else _look)
+            yield Watched(*seen, current)
 
     def begin(self, rules: dict[str, Any], start: str = "nothing") -> dict[str, Any]:
         """A fresh run by these rules, or one from the trained model of the same subject."""
@@ -391,3 +390,11 @@ class Lab(Plugin):
 
     def tab(self, page: Page) -> None:
         draw_tab(page, self)
+
+
+def _look(fight: Game) -> tuple[Image.Image, Film | None, dict[str, Any]]:
+    return fight.picture(), None, fight.state()
+
+
+def _look_last(fight: Game) -> tuple[Image.Image, Film | None, dict[str, Any]]:
+    return fight.picture(), fight.film(), fight.state()

@@ -14,9 +14,9 @@ import os
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from gan_zoo import hub
 from gan_zoo.parsing import parse_json
@@ -28,6 +28,7 @@ IDLE = 900  # seconds after which a fight that nobody plays is forgotten
 WAITING = 6  # for their turn at faces, which train one fight at a time
 SWITCH = "GAN_ZOO_LAB_FACES"  # "off" where faces must not be trained
 MOST_TEXT = 40_000  # characters of a run
+T = TypeVar("T")
 EXPECTED = 'a run as `step` returns it: {"rules": {...}, "moves": [["both", 10], ...]}'
 
 
@@ -39,14 +40,14 @@ class Kept(NamedTuple):
 
 _games: OrderedDict[str, Kept] = OrderedDict()
 _lock = threading.Lock()
-_turn = threading.Semaphore(1)
+_points_turn, _faces_turn = threading.Lock(), threading.Lock()
 _waiting = 0
 
 
 def take_up(
-    plugin: Any, run: dict[str, Any], what: str, times: int, seconds: float = math.inf
-) -> tuple[dict[str, Any], Game]:
-    """The run after `times` more moves, or as many as `seconds` suffice for, and its fight.
+    plugin: Any, run: dict[str, Any], what: str, times: int, look: Callable[[Game], T], seconds: float = math.inf
+) -> tuple[dict[str, Any], T]:
+    """The run after `times` more moves, or as many as `seconds` suffice for, and what `look` then sees in its fight.
 
     plugin: the `Lab` in use. Raises ValueError for what is no run, for too long a one, and where faces are not trained.
     """
@@ -61,7 +62,7 @@ def take_up(
             raise ValueError(f"run: {made + times:,} moves, expected at most {limits.moves:,}: begin a new one")
         if kept is None and made > limits.replayed:
             raise ValueError(f"run: forgotten, and too long to be made again ({made:,} moves): begin anew")
-        with _faces_turn(game):
+        with _turn(game):
             until = time.monotonic() + seconds
             for past, count in [] if kept else moves:
                 for _ in range(count):
@@ -69,18 +70,19 @@ def take_up(
             begun = game.made
             while game.made < begun + times and time.monotonic() < until:
                 game.move(what)
+            seen = look(game)
     finally:
         if game.made == made:  # not one move: the run is as it was
             _keep(run, game)
     if game.made == made:
-        return run, game
+        return run, seen
     if moves and moves[-1][0] == what:
         moves[-1][1] += game.made - made
     else:
         moves.append([what, game.made - made])
     after = run | {"moves": moves}
     _keep(after, game)
-    return after, game
+    return after, seen
 
 
 def _fresh(plugin: Any, run: dict[str, Any]) -> Game:
@@ -103,11 +105,14 @@ def faces_are_trained() -> bool:
 
 
 @contextmanager
-def _faces_turn(game: Game) -> Iterator[None]:
-    """Faces train one fight at a time, so that other tabs keep their share of the processor."""
+def _turn(game: Game) -> Iterator[None]:
+    """Of each subject one fight is played at a time: threads that share Python's lock would wait for each other at
+    every tensor, and faces would take the processor from other tabs.
+    """
     global _waiting
     if game.plugin.settings.distribution != FACES:
-        yield
+        with _points_turn:
+            yield
         return
     if not faces_are_trained():
         raise ValueError(f"faces are not trained here ({SWITCH}=off)")
@@ -116,7 +121,7 @@ def _faces_turn(game: Game) -> Iterator[None]:
             raise ValueError(f"{WAITING} others are waiting for their turn: try again in a moment")
         _waiting += 1
     try:
-        with _turn:
+        with _faces_turn:
             yield
     finally:
         with _lock:

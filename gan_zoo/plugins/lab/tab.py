@@ -12,7 +12,7 @@ from PIL import Image
 
 from gan_zoo import images
 from gan_zoo.plugin import Page, Text
-from gan_zoo.plugins.lab.game import MOVES
+from gan_zoo.plugins.lab.game import MOVES, Game
 from gan_zoo.plugins.lab.runs import faces_are_trained, take_up
 
 if TYPE_CHECKING:
@@ -57,17 +57,21 @@ def _player(plugin: Lab) -> Any:
     def play(run: Any, what: Any = "both", times: Any = 1) -> dict[str, Any]:
         if what not in MOVES or type(times) is not int or not 0 <= times <= MOST_AT_ONCE:
             raise ValueError(f"expected one of {', '.join(MOVES)}, 0 to {MOST_AT_ONCE} times")
-        after, fight = take_up(plugin, plugin.read(str(run)), what, times, seconds=AT_ONCE_SECONDS)
-        state = fight.state()
-        drawn = {} if "heat" in state else {"picture": _data_uri(fight.picture())}  # points are drawn in the browser
-        return {"run": after, "state": state} | drawn
+        after, seen = take_up(plugin, plugin.read(str(run)), what, times, _look, seconds=AT_ONCE_SECONDS)
+        return {"run": after, **seen}
 
     return play
 
 
+def _look(fight: Game) -> dict[str, Any]:
+    state = fight.state()
+    drawn = {} if "heat" in state else {"picture": _data_uri(fight.picture())}  # points are drawn in the browser
+    return {"state": state} | drawn
+
+
 def _filmer(plugin: Lab) -> Any:
     def film(run: Any) -> dict[str, Any]:
-        made = take_up(plugin, plugin.read(str(run)), "both", 0)[1].film()
+        _, made = take_up(plugin, plugin.read(str(run)), "both", 0, Game.film)
         with tempfile.TemporaryDirectory() as folder:
             data = images.save_film(made, Path(folder) / "film.mp4").read_bytes()
         return {"film": f"data:video/mp4;base64,{base64.b64encode(data).decode()}"}
