@@ -9,8 +9,8 @@ const subject = {
     },
     pace: 300,
     rows: [
-        [['d_real', '#238246', 'D(real)'], ['d_fake', '#7d3ca5', 'D(fake)']],
-        [['loss_d', '#3f6fb5', 'loss D'], ['loss_g', '#c8506e', 'loss G']],
+        [['d_real', '#2f9a58', 'D(real)'], ['d_fake', '#9b5fc7', 'D(fake)']],
+        [['loss_d', '#4a80cc', 'loss D'], ['loss_g', '#c8506e', 'loss G']],
         [['js', '#b5762f', 'JS, bit, as D sees it']],
     ],
     extra: () => ({}),
@@ -28,7 +28,7 @@ function answers() {
     const sheet = $('.answers'), ink = sheet.getContext('2d'), bins = state.answers_real.length;
     const w = sheet.width / bins, most = Math.max(8, ...state.answers_real, ...state.answers_fake);
     ink.clearRect(0, 0, sheet.width, sheet.height);
-    for (const [some, color] of [[state.answers_real, 'rgba(35,130,70,.6)'], [state.answers_fake, 'rgba(125,60,165,.6)']]) {
+    for (const [some, color] of [[state.answers_real, 'rgba(47,154,88,.75)'], [state.answers_fake, 'rgba(155,95,199,.75)']]) {
         ink.fillStyle = color;
         some.forEach((count, i) => {
             const h = count / most * (sheet.height - 4);

@@ -12,8 +12,8 @@ const subject = {
     },
     pace: 45,
     rows: [
-        [['d_real', '#238246', 'D(real)'], ['d_fake', '#7d3ca5', 'D(fake)']],
-        [['loss_d', '#3f6fb5', 'loss D'], ['loss_g', '#c8506e', 'loss G']],
+        [['d_real', '#2f9a58', 'D(real)'], ['d_fake', '#9b5fc7', 'D(fake)']],
+        [['loss_d', '#4a80cc', 'loss D'], ['loss_g', '#c8506e', 'loss G']],
         [['js', '#b5762f', 'JS, bit']],
         [['kl', '#7d7870', 'KL, bit']],
     ],

@@ -13,6 +13,14 @@ ANSWERS = Text(
     "Respuestas de D, de 0 (falsa) a 1 (real): verde, de caras reales; violeta, de falsas. Marcos: azul, creída; "
     "naranja, no.",
 )
+WHAT_POINTS = Text(
+    "The forger G turns noise into points (violet) and wants them to pass for real ones (green). The police D says of "
+    "every place how likely a point there is real: blue near 1, orange near 0, white at one half. Pink arrows show "
+    "where a step of G would push each fake.",
+    "El falsificador G convierte ruido en puntos (violeta) y quiere que pasen por reales (verde). La policía D dice de "
+    "cada lugar cuán probable es que un punto sea real: azul cerca de 1, naranja cerca de 0, blanco en un medio. Las "
+    "flechas rosas muestran hacia dónde empujaría a cada falso un paso de G.",
+)
 WHAT_FACES = Text(
     "The forger G turns noise into faces and wants them to pass for real ones, such as those of the first row. The "
     "police D says of every face how likely it is real: its frame is blue near 1, orange near 0, white at one half.",
@@ -20,35 +28,23 @@ WHAT_FACES = Text(
     "D dice de cada cara cuán probable es que sea real: su marco es azul cerca de 1, naranja cerca de 0, blanco en un "
     "medio.",
 )
-LESSON = (
-    ("", Text(
-        "The forger G turns noise into points (violet) and wants them to pass for real ones (green). The police D says "
-        "of every place how likely a point there is real: blue near 1, orange near 0, white at one half.",
-        "El falsificador G convierte ruido en puntos (violeta) y quiere que pasen por reales (verde). La "
-        "policía D dice "
-        "de cada lugar cuán probable es que un punto sea real: azul cerca de 1, naranja cerca de 0, blanco "
-        "en un medio.",
-    )),
+LESSON = (  # the moves that light a passage, and the passage
     ("d both", Text(
-        "D's move: it sees real points with the label 1 and fakes with the label 0, and its error −log D(x) − log(1 − "
-        "D(G(z))) changes D's weights. G's weights are not touched.",
-        "Turno de D: ve puntos reales con la etiqueta 1 y falsos con la 0; su error −log D(x) − log(1 − "
-        "D(G(z))) cambia "
-        "los pesos de D. Los de G no se tocan.",
+        "D's move: it sees real ones with the label 1 and fakes with the label 0, and its error −log D(x) − "
+        "log(1 − D(G(z))) changes D's weights. G's weights are not touched: their digits stay.",
+        "Turno de D: ve los reales con la etiqueta 1 y los falsos con la 0; su error −log D(x) − log(1 − D(G(z))) "
+        "cambia los pesos de D. Los de G no se tocan: sus cifras no cambian.",
     )),
     ("g both", Text(
-        "G's move: D is frozen. The fakes now carry the label 1, and the error −log D(G(z)) flows back through D to G: "
-        "the pink arrows show where each fake is pushed.",
-        "Turno de G: D está congelado. Las falsas llevan ahora la etiqueta 1 y el error −log D(G(z)) vuelve "
-        "a través de D "
-        "hasta G: las flechas rosas muestran hacia dónde se empuja cada falsa.",
+        "G's move: D is frozen. The fakes now carry the label 1, and the error −log D(G(z)) flows back through D to G.",
+        "Turno de G: D está congelado. Los falsos llevan ahora la etiqueta 1 y el error −log D(G(z)) vuelve a través "
+        "de D hasta G.",
     )),
     ("", Text(
         "It ends where D answers one half everywhere: then real and fake are spread alike, and the Jensen–Shannon "
         "divergence, which G has been pressing down, is near 0.",
-        "Termina cuando D contesta un medio en todas partes: reales y falsas están repartidas igual y la "
-        "divergencia de "
-        "Jensen–Shannon, que G ha ido bajando, está cerca de 0.",
+        "Termina cuando D contesta un medio en todas partes: reales y falsos están repartidos igual y la divergencia "
+        "de Jensen–Shannon, que G ha ido bajando, está cerca de 0.",
     )),
     ("", Text(
         "It can go wrong. Mode collapse: G puts all it makes where D is fooled for now, and moves on once D notices. "
@@ -135,18 +131,16 @@ select { background: var(--input-background-fill); color: var(--body-text-color)
          border: 1px solid var(--border-color-primary); padding: 2px 4px; font-size: 13px; }
 .answers-hint { font-size: 13px; margin-top: 8px; }
 .lesson { padding-left: 20px; font-size: 14px; } .lesson li { padding: 4px 8px; border-radius: 6px; margin: 4px 0; }
-.lesson li.lit { background: var(--primary-100); } .dark .lesson li.lit { background: var(--primary-800); }
-.end { color: var(--primary-600); font-weight: 600; } .note { color: #b3261e; min-height: 1.2em; }
+.lesson li.lit { background: color-mix(in srgb, var(--color-accent) 18%, transparent); }
+.end { color: var(--color-accent); font-weight: 600; } .note { color: #d0453b; min-height: 1.2em; }
 svg text { fill: var(--body-text-color); font-size: 13px; text-anchor: middle; }
 svg text.small { font-size: 11px; fill: var(--body-text-color-subdued); }
 svg text.weights { font: 11px monospace; fill: var(--body-text-color-subdued); }
-svg text.weights.moved { fill: var(--primary-600); font-weight: 700; }
-.dark svg text.weights.moved { fill: var(--primary-300); }
+svg text.weights.moved { fill: var(--color-accent); font-weight: 700; }
 svg rect { fill: var(--background-fill-secondary); stroke: var(--border-color-primary); }
 svg path { stroke: var(--border-color-primary); stroke-width: 2; fill: none; }
 svg path.error { stroke-dasharray: 5 4; }
-svg .lit rect, svg .lit path { stroke: var(--primary-600); stroke-width: 2.5; }
-.dark svg .lit rect, .dark svg .lit path { stroke: var(--primary-300); }
+svg .lit rect, svg .lit path { stroke: var(--color-accent); stroke-width: 2.5; }
 svg path.lock { visibility: hidden; fill: var(--body-text-color-subdued); stroke: none; }
 svg path.head { stroke: none; fill: context-stroke; }
 svg[data-what="d"] .lock-g, svg[data-what="g"] .lock-d { visibility: visible; }
@@ -156,13 +150,13 @@ svg[data-what="d"] .lock-g, svg[data-what="g"] .lock-d { visibility: visible; }
 def points_template() -> str:
     stage = f"""<canvas class="stage" width="440" height="440" role="img" aria-label="GAN lab"></canvas>
 <div class="draw-hint" hidden>{both(DRAW)}</div>"""
-    return _template(stage, "ring", POINTS_CHOICES, SWITCHES, LESSON)
+    return _template(stage, "ring", POINTS_CHOICES, SWITCHES, (("", WHAT_POINTS), *LESSON))
 
 
 def faces_template() -> str:
     stage = f"""<img class="stage" alt="">
 <div class="answers-hint">{both(ANSWERS)}</div><canvas class="answers" width="440" height="90" role="img"></canvas>"""
-    return _template(stage, "faces", FACES_CHOICES, (SLOW,), (("", WHAT_FACES), *LESSON[1:]))
+    return _template(stage, "faces", FACES_CHOICES, (SLOW,), (("", WHAT_FACES), *LESSON))
 
 
 def _template(stage: str, trained: str, choices: Any, switches: Any, told: Any) -> str:
