@@ -172,13 +172,13 @@ def test_drawn_faces_differ_and_are_settled_by_their_seed():
     assert apart.min() > 1  # no two alike
 
 
-def test_faces_wait_for_their_turn_and_can_be_switched_off(monkeypatch):
+def test_few_train_faces_at_once_and_it_can_be_switched_off(monkeypatch):
     run = {"rules": FACES, "moves": []}
-    monkeypatch.setattr(runs, "_waiting", runs.WAITING)
-    with pytest.raises(ValueError, match="6 others are waiting"):
+    monkeypatch.setattr(runs, "_at_faces", runs.MOST_AT_FACES)
+    with pytest.raises(ValueError, match="6 others are training faces here"):
         take_up(run, "both", 1)
     take_up(fresh(), "both", 1)  # points wait for nobody
-    monkeypatch.setattr(runs, "_waiting", 0)
+    monkeypatch.setattr(runs, "_at_faces", 0)
     monkeypatch.setenv(runs.SWITCH, "off")
     with pytest.raises(ValueError, match="faces are not trained here"):
         take_up(run, "both", 1)
@@ -217,7 +217,6 @@ def test_arrows_point_where_d_believes_more():
         (json.dumps(fresh(points=7)), "points are no list"),
         (json.dumps(fresh() | {"start": "/etc"}), "start: expected ring or faces, got '/etc'"),
         ("9" * 50_000, "at most 40,000 characters"),
-        (json.dumps({"rules": FACES | {"batch": 65}, "moves": []}), "batch: expected at most 64 for faces, got 65"),
     ],
 )
 def test_runs_that_are_none_say_what_was_expected(text, message):
@@ -302,7 +301,11 @@ def test_a_fight_goes_on_from_the_trained_model(task, name, monkeypatch):
     lab = Lab()  # others may have loaded other weights
     before = lab.infer(task, start="trained", times=1, rate_g=0.0, rate_d=0.0)
     assert before.run["start"] == name and before.state["js"] < 0.6
-    trained = lab.ready(name)
-    assert before.state["weights_g"] == game.fingerprint(trained.generator)
-    lab.infer(task, run=before.run, times=2)
-    assert game.fingerprint(trained.generator) == before.state["weights_g"]  # a visitor's fight changes nobody else's
+    assert before.state["weights_g"] == game.fingerprint(lab.load(name).generator)
+    assert lab.infer(task, run=before.run, times=2).state["step"] == 3
+    assert lab.infer(task, start="trained", times=1, rate_g=0.0, rate_d=0.0).state == before.state  # no other's fight
+
+
+def test_faces_are_bounded_for_who_watches():
+    with pytest.raises(ValueError, match="batch: expected at most 64 for faces, got 65"):
+        take_up({"rules": FACES | {"batch": 65}, "moves": []})

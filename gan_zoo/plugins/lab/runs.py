@@ -6,7 +6,6 @@ be kept for anybody, and the same calls give the same pictures; the last fights 
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import json
 import math
@@ -25,7 +24,7 @@ from gan_zoo.plugins.lab.game import MOVES, Game
 from gan_zoo.plugins.lab.rules import FACES, FACES_MOST, SHAPE, Settings
 
 IDLE = 900  # seconds after which a fight that nobody plays is forgotten
-WAITING = 6  # for their turn at faces, which train one fight at a time
+MOST_AT_FACES = 6  # calls that train faces, move by move in turn
 SWITCH = "GAN_ZOO_LAB_FACES"  # "off" where faces must not be trained
 MOST_TEXT = 40_000  # characters of a run
 T = TypeVar("T")
@@ -41,7 +40,7 @@ class Kept(NamedTuple):
 _games: OrderedDict[str, Kept] = OrderedDict()
 _lock = threading.Lock()
 _points_turn, _faces_turn = threading.Lock(), threading.Lock()
-_waiting = 0
+_at_faces = 0
 
 
 def take_up(
@@ -62,15 +61,17 @@ def take_up(
             raise ValueError(f"run: {made + times:,} moves, expected at most {limits.moves:,}: begin a new one")
         if kept is None and made > limits.replayed:
             raise ValueError(f"run: forgotten, and too long to be made again ({made:,} moves): begin anew")
-        with _turn(game):
-            until = time.monotonic() + seconds
+        with _place(game) as turn:
             for past, count in [] if kept else moves:
                 for _ in range(count):
-                    game.move(past)
-            begun = game.made
-            while game.made < begun + times and time.monotonic() < until:
-                game.move(what)
-            seen = look(game)
+                    with turn:
+                        game.move(past)
+            until = time.monotonic() + seconds
+            while game.made < made + times and time.monotonic() < until:
+                with turn:
+                    game.move(what)
+            with turn:
+                seen = look(game)
     finally:
         if game.made == made:  # not one move: the run is as it was
             _keep(run, game)
@@ -92,11 +93,16 @@ def _fresh(plugin: Any, run: dict[str, Any]) -> Game:
     if "points" in rules:
         rules["points"] = tuple(tuple(p) for p in rules["points"])
     if start is None:
-        return Game(type(plugin)(plugin.Settings(**rules)), seed)
-    trained = hub.as_trained(plugin, start, {name: value for name, value in rules.items() if name not in SHAPE})
-    pipeline: Any = plugin.ready(start)
-    nets = Networks({"generator": pipeline.generator}, {"discriminator": pipeline.discriminator})
-    return Game(trained, seed, nets.map(lambda _, network: copy.deepcopy(network).float().requires_grad_(True)))
+        nets, own = None, type(plugin)(plugin.Settings(**rules))
+    else:
+        pipeline = plugin.load(start)  # a copy of its own, on the CPU
+        nets = Networks({"generator": pipeline.generator}, {"discriminator": pipeline.discriminator})
+        nets.map(lambda _, network: network.requires_grad_(True))
+        own = hub.as_trained(plugin, start, {name: value for name, value in rules.items() if name not in SHAPE})
+    for name, most in FACES_MOST.items() if own.settings.distribution == FACES else ():
+        if getattr(own.settings, name) > most:
+            raise ValueError(f"{name}: expected at most {most} for faces, got {getattr(own.settings, name)}")
+    return Game(own, seed, nets)
 
 
 def faces_are_trained() -> bool:
@@ -105,27 +111,27 @@ def faces_are_trained() -> bool:
 
 
 @contextmanager
-def _turn(game: Game) -> Iterator[None]:
-    """Of each subject one fight is played at a time: threads that share Python's lock would wait for each other at
-    every tensor, and faces would take the processor from other tabs.
+def _place(game: Game) -> Iterator[threading.Lock]:
+    """Among those who play: the lock to hold for each move.
+
+    Of each subject one move is made at a time: threads that share Python's lock would wait for each other at every
+    tensor, and faces would take the processor from other tabs.
     """
-    global _waiting
+    global _at_faces
     if game.plugin.settings.distribution != FACES:
-        with _points_turn:
-            yield
+        yield _points_turn
         return
     if not faces_are_trained():
         raise ValueError(f"faces are not trained here ({SWITCH}=off)")
     with _lock:
-        if _waiting >= WAITING:
-            raise ValueError(f"{WAITING} others are waiting for their turn: try again in a moment")
-        _waiting += 1
+        if _at_faces >= MOST_AT_FACES:
+            raise ValueError(f"{MOST_AT_FACES} others are training faces here: try again in a moment")
+        _at_faces += 1
     try:
-        with _faces_turn:
-            yield
+        yield _faces_turn
     finally:
         with _lock:
-            _waiting -= 1
+            _at_faces -= 1
 
 
 def _key(run: dict[str, Any]) -> str:
@@ -181,7 +187,3 @@ def _check_rules(rules: dict[str, Any]) -> None:
         raise ValueError(f"run: seed {str(seed)[:40]}, expected a whole number from 0 to {MAX_SEED}")
     if not isinstance(points, list) or not all(isinstance(p, list) for p in points):
         raise ValueError("run: points are no list of pairs")
-    for name, most in FACES_MOST.items() if rules.get("distribution") == FACES else ():
-        value = rules.get(name, getattr(Settings, name))
-        if not isinstance(value, int) or value > most:
-            raise ValueError(f"{name}: expected at most {most} for faces, got {str(value)[:40]}")
