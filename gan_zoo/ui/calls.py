@@ -76,20 +76,20 @@ def on_gpu(function: Callable[..., Any]) -> Callable[..., Any]:
     return spaces.GPU(duration=CALL_SECONDS)(function)
 
 
-def infer(slug: str, task: Task, preset: str | None, arguments: dict[str, Any]) -> Any:
+def infer(slug: str, task: str, preset: str | None, arguments: dict[str, Any]) -> Any:
     """Runs a task for a stranger. Whatever fails becomes a gr.Error of one line.
 
     A task without weights keeps its state in this process, where `spaces.GPU` would run it in another.
     """
-    run = _infer if task.needs_weights else _here
-    return run(slug, task.name, preset, arguments)
+    run = _infer if plugins[slug].tasks()[task].needs_weights else _here
+    return run(slug, task, preset, arguments)
 
 
 def _here(slug: str, task: str, preset: str | None, arguments: dict[str, Any]) -> Any:
     """On ZeroGPU this runs in another process, once a call: so it takes names, not objects, and raises nothing but
     gr.Error, the only one whose text comes back from there.
     """
-    with told(f"{slug}.{task}"), time_limit(CALL_SECONDS):
+    with told(f"{slug}.{task}", CALL_SECONDS), time_limit(CALL_SECONDS):
         return plugins[slug].infer(task, preset, bounds="page", **arguments)
 
 
@@ -97,23 +97,23 @@ _infer = on_gpu(_here)
 END = object()
 
 
-def stream(slug: str, task: Task, preset: str | None, arguments: dict[str, Any]) -> Iterator[Any]:
+def stream(slug: str, name: str, preset: str | None, arguments: dict[str, Any]) -> Iterator[Any]:
     """The results of a task that streams, for a stranger; the time it may take is that of computing them all."""
     left, results = float(STREAM_SECONDS), None
     while True:
         begun = time.monotonic()  # each result may be asked for in another thread, and late
-        with told(f"{slug}.{task.name}", STREAM_SECONDS), time_limit(left):
+        with told(f"{slug}.{name}", STREAM_SECONDS), time_limit(left):
             if results is None:
-                results = iter(plugins[slug].infer(task.name, preset, bounds="page", **arguments))
+                results = iter(plugins[slug].infer(name, preset, bounds="page", **arguments))
             result = next(results, END)
         left -= time.monotonic() - begun
         if result is END:
             return
-        yield as_outputs(task, result)
+        yield as_outputs(plugins[slug].tasks()[name], result)
 
 
 @contextmanager
-def told(what: str, seconds: float = CALL_SECONDS) -> Iterator[None]:
+def told(what: str, seconds: float) -> Iterator[None]:
     """Turns whatever fails inside into a gr.Error of one line."""
     try:
         yield
@@ -134,7 +134,7 @@ def answering(plugin: Plugin, function: Callable[..., dict[str, Any]]) -> Callab
 
     def answer(*given: Any) -> dict[str, Any]:
         try:
-            with told(f"{plugin.slug}, {function.__name__}"), time_limit(CALL_SECONDS):
+            with told(f"{plugin.slug}, {function.__name__}", CALL_SECONDS), time_limit(CALL_SECONDS):
                 return function(*(given[0] if len(given) == 1 and isinstance(given[0], list) else given))
         except gr.Error as error:
             return {"error": error.message}
@@ -167,7 +167,7 @@ def without_paths(line: str) -> str:
 
 def answer(plugin: Plugin, task: Task, preset: str | None, arguments: dict[str, Any]) -> Any:
     """The result of a call as Gradio's components take it. Raises gr.Error."""
-    return as_outputs(task, infer(plugin.slug, task, preset, arguments))
+    return as_outputs(task, infer(plugin.slug, task.name, preset, arguments))
 
 
 def as_outputs(task: Task, result: Any) -> Any:

@@ -207,7 +207,7 @@ def _endpoint(plugin: Plugin, task: Task, picks: bool) -> Callable[..., Any]:
         return calls.answer(plugin, task, preset, arguments)
 
     def again(preset: str | None = None, **arguments: Any) -> Any:
-        yield from calls.stream(plugin.slug, task, preset, arguments)
+        yield from calls.stream(plugin.slug, task.name, preset, arguments)
 
     run: Any = again if task.streams else once
     # MCP names its tools after the function, and both MCP and the API page describe its parameters by its docstring.
@@ -235,7 +235,7 @@ def _look_once(plugin: Plugin, task: Task) -> Callable[[], Any]:
         with lock:
             if not kept:
                 try:
-                    kept.append(calls.infer(plugin.slug, task, None, {}))
+                    kept.append(calls.infer(plugin.slug, task.name, None, {}))
                 except gr.Error as error:
                     log.warning("no first look of %s.%s: %s", plugin.slug, task.name, error.message)
                     return [gr.HTML(_notice(error.message), visible=True), *[gr.skip()] * len(task.outputs)]

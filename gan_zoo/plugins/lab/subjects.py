@@ -59,8 +59,9 @@ class Points:
 
     def networks(self, settings: Settings) -> Networks:
         s = settings
-        generator = PointGenerator(s.latent_dim, s.width_g, s.layers_g, s.latent)
-        return Networks({"generator": generator}, {"discriminator": PointDiscriminator(s.width_d, s.layers_d)})
+        generator = PointGenerator(latent_dim=s.latent_dim, width=s.width_g, layers=s.layers_g, latent=s.latent)
+        discriminator = PointDiscriminator(width=s.width_d, layers=s.layers_d)
+        return Networks({"generator": generator}, {"discriminator": discriminator})
 
     def real(self, settings: Settings, count: int, random: torch.Generator) -> Tensor:
         return draw(settings.distribution, count, random, settings.points)
@@ -107,8 +108,9 @@ class Faces:
     counted, penalty_every, limits = 64, 4, Limits(6_000, 250, 12)
 
     def networks(self, settings: Settings) -> Networks:
-        generator = FaceGenerator(settings.latent_dim, settings.width_g, settings.latent)
-        return Networks({"generator": generator}, {"discriminator": FaceDiscriminator(settings.width_d)})
+        s = settings
+        generator = FaceGenerator(latent_dim=s.latent_dim, width=s.width_g, latent=s.latent)
+        return Networks({"generator": generator}, {"discriminator": FaceDiscriminator(width=s.width_d)})
 
     def real(self, settings: Settings, count: int, random: torch.Generator) -> Tensor:
         heap = faces.heap()
