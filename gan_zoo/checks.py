@@ -290,7 +290,7 @@ def _arguments(bench: Bench, task: Task) -> dict[str, Any] | None:
             noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
             Image.fromarray(noise).resize((96, 128)).save(path)
             arguments[parameter.name] = str(path)
-        elif parameter.name in ("count", "frames"):
+        elif parameter.name in ("count", "frames", "moves"):
             arguments[parameter.name] = max(2, int(parameter.arg.minimum or 0))
         elif parameter.required and parameter.type in (str, Json):
             return None

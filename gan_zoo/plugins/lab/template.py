@@ -142,6 +142,7 @@ svg path { stroke: var(--border-color-primary); stroke-width: 2; fill: none; }
 svg path.error { stroke-dasharray: 5 4; }
 svg .lit rect, svg .lit path { stroke: var(--color-accent); stroke-width: 2.5; }
 svg path.lock { visibility: hidden; fill: var(--body-text-color-subdued); stroke: none; }
+svg .at-g, svg[data-what="g"] .at-d { display: none; } svg[data-what="g"] .at-g { display: inline; }
 svg path.head { stroke: none; fill: context-stroke; }
 svg[data-what="d"] .lock-g, svg[data-what="g"] .lock-d { visibility: visible; }
 """
@@ -211,7 +212,8 @@ def _diagram(head: str) -> str:
         arrow("d both", "M480 64 C480 30 350 30 350 54", "error"),
         arrow("g both", "M480 96 C480 160 168 168 168 146", "error"),
         text(258, 20, Text("label 1", "etiqueta 1"), "small"),
-        text(258, 134, Text("label 0", "etiqueta 0"), "small"),
+        text(258, 134, Text("label 0", "etiqueta 0"), "small at-d"),
+        text(258, 134, Text("label 1", "etiqueta 1"), "small at-g"),
         text(420, 24, Text("D learns", "D aprende"), "small"),
         text(330, 168, Text("through D to G, label 1", "a través de D hasta G, etiqueta 1"), "small"),
     ]
