@@ -165,8 +165,7 @@ def check_tasks(bench: Bench) -> None:
         arguments = _arguments(bench, task)
         if arguments is None:
             continue
-        weights = str(bench.weights) if task.needs_weights else None
-        first, second = (_call(bench.plugin, task, weights, arguments) for _ in range(2))
+        first, second = (_call(bench, task, arguments) for _ in range(2))
         for output, kind in task.outputs.items():
             a, b = (
                 getattr(result, output) if list(task.outputs) != ["result"] else result for result in (first, second)
@@ -179,10 +178,9 @@ def check_counts(bench: Bench) -> None:
     """Where a task takes a count, picture i is the same however many are asked for."""
     for name, task in type(bench.plugin).tasks().items():
         arguments = _arguments(bench, task)
-        counts = arguments is not None and "count" in arguments and task.needs_weights and not task.streams
-        if arguments is None or not counts or list(task.outputs.values()) != [list[Image.Image]]:
+        if arguments is None or "count" not in arguments or list(task.outputs.values()) != [list[Image.Image]]:
             continue
-        few, many = (bench.plugin.infer(name, str(bench.weights), **{**arguments, "count": n}) for n in (2, 5))
+        few, many = (_call(bench, task, {**arguments, "count": n}) for n in (2, 5))
         assert (len(few), len(many)) == (2, 5), f"task {name} gave {len(few)} and {len(many)} pictures for 2 and 5"
         assert _alike(few, many[:2]), f"task {name}: the first pictures depend on how many are asked for"
 
@@ -216,14 +214,9 @@ def run(plugin: Plugin) -> Iterator[tuple[str, str | None]]:
 # Their tools
 
 
-def _call(plugin: Plugin, task: Task, weights: str | None, arguments: dict[str, Any]) -> Any:
+def _call(bench: Bench, task: Task, arguments: dict[str, Any]) -> Any:
     """What a task gives; what it ends with, if it streams."""
-    result = plugin.infer(task.name, weights, **arguments)
-    if not task.streams:
-        return result
-    every = list(result)
-    assert every, f"task {task.name} streams nothing"
-    return every[-1]
+    return task.last(bench.plugin.infer(task.name, str(bench.weights) if task.needs_weights else None, **arguments))
 
 
 class _Wrapped(nn.Module):

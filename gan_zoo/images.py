@@ -6,6 +6,7 @@ nowhere else, so that orientation, transparency, 16 bits and hostile files are d
 
 from __future__ import annotations
 
+import base64
 import math
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -167,6 +168,11 @@ def to_images(pictures: Tensor) -> list[Image.Image]:
     if pictures.ndim != 4 or pictures.shape[1] != 3:
         raise ValueError(f"expected pictures (N, 3, H, W), got {tuple(pictures.shape)}")
     return [Image.fromarray(pixels) for pixels in to_uint8(pictures).permute(0, 2, 3, 1).cpu().numpy()]
+
+
+def data_address(data: bytes, kind: str) -> str:
+    """A file as an address that holds it, for a page's own HTML; kind: such as "image/png"."""
+    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
 
 
 def save_png(image: Image.Image, path: str | Path) -> None:

@@ -10,6 +10,7 @@ import json
 import math
 import types
 import typing
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -153,6 +154,15 @@ class Task:
     first_look: bool = True
     needs_weights: bool = True
     streams: bool = False
+
+    def last(self, result: Any) -> Any:
+        """What a call gave; of a task that streams, what it ends with. Raises ValueError if it streams nothing."""
+        if not self.streams:
+            return result
+        ended = deque(result, maxlen=1)
+        if not ended:
+            raise ValueError(f"task {self.name} streams nothing")
+        return ended.pop()
 
     def check(self, arguments: Mapping[str, Any], bounds: Bounds = "cli") -> dict[str, Any]:
         """The arguments, complete and valid. Raises ValueError naming the argument and what was expected."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections import deque
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -57,7 +56,7 @@ def infer(args: argparse.Namespace) -> int:
     for stem, arguments in inputs:
         try:
             result = plugin.infer(name, preset, bounds="cli", **arguments)
-            written += _write(out, stem, task, _last(result) if task.streams else result, suffix)
+            written += _write(out, stem, task, task.last(result), suffix)
         except ValueError as error:
             if len(inputs) == 1:
                 raise
@@ -127,11 +126,6 @@ def _inputs(task: Task, arguments: dict[str, Any]) -> list[tuple[str, dict[str, 
     stems = [f.stem for f in files]
     stems = [f.name if stems.count(f.stem) > 1 else f.stem for f in files]  # a.jpg and a.png stay apart
     return [(stem, {**arguments, folders[0]: str(file)}) for stem, file in zip(stems, files)]
-
-
-def _last(results: Iterable[Any]) -> Any:
-    """Of a task that streams, the result it ends with."""
-    return deque(results, maxlen=1).pop()
 
 
 def _write(folder: Path, stem: str, task: Task, result: Any, film_suffix: str) -> int:

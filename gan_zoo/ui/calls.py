@@ -97,19 +97,19 @@ _infer = on_gpu(_here)
 END = object()
 
 
-def stream(slug: str, name: str, preset: str | None, arguments: dict[str, Any]) -> Iterator[Any]:
+def stream(plugin: Plugin, task: Task, preset: str | None, arguments: dict[str, Any]) -> Iterator[Any]:
     """The results of a task that streams, for a stranger; the time it may take is that of computing them all."""
     left, results = float(STREAM_SECONDS), None
     while True:
         begun = time.monotonic()  # each result may be asked for in another thread, and late
-        with told(f"{slug}.{name}", STREAM_SECONDS), time_limit(left):
+        with told(f"{plugin.slug}.{task.name}", STREAM_SECONDS), time_limit(left):
             if results is None:
-                results = iter(plugins[slug].infer(name, preset, bounds="page", **arguments))
+                results = iter(plugin.infer(task.name, preset, bounds="page", **arguments))
             result = next(results, END)
         left -= time.monotonic() - begun
         if result is END:
             return
-        yield as_outputs(plugins[slug].tasks()[name], result)
+        yield as_outputs(task, result)
 
 
 @contextmanager

@@ -207,7 +207,7 @@ def _endpoint(plugin: Plugin, task: Task, picks: bool) -> Callable[..., Any]:
         return calls.answer(plugin, task, preset, arguments)
 
     def again(preset: str | None = None, **arguments: Any) -> Any:
-        yield from calls.stream(plugin.slug, task.name, preset, arguments)
+        yield from calls.stream(plugin, task, preset, arguments)
 
     run: Any = again if task.streams else once
     # MCP names its tools after the function, and both MCP and the API page describe its parameters by its docstring.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 import json
 from collections.abc import Mapping, Sequence
@@ -10,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from gan_zoo import images
 from gan_zoo.plugin import Page, Panel, Task, Text
 from gan_zoo.plugins.anime.attributes import ANY, ATTRIBUTES
 from gan_zoo.plugins.anime.drawn import draw_character
@@ -143,7 +143,7 @@ def _thumbnail(name: str, key: str) -> str:
     size, part = (96, (0, 0, 96, 96)) if name == "hair_style" else (160, (42, 48, 138, 144))  # or the face alone
     picture = draw_character(MODEL, size, {"glasses": "none", name: key}).crop(part)
     picture.quantize(32).save(buffer, "PNG", optimize=True)
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+    return images.data_address(buffer.getvalue(), "image/png")
 
 
 def _order_by_swatches(panel: Panel) -> None:

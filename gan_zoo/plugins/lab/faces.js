@@ -1,7 +1,5 @@
 // Faces: real ones and forgeries, each framed by what D believes of it, and how often D gives which answer.
 const subject = {
-    rules: { distribution: 'faces', latent: 'gaussian', latent_dim: 32, loss: 'logistic', optimizer: 'adam', rate_g: 0.002,
-        rate_d: 0.002, d_steps: 1, g_steps: 1, width_g: 32, width_d: 32, batch: 32, cooling: 500, penalty: 1 },
     scenes: {
         fair: {},
         collapse: { rate_g: 0.004, rate_d: 0.0005, g_steps: 5, latent_dim: 2, penalty: 0, cooling: 0 },

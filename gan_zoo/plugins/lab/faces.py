@@ -23,7 +23,7 @@ def draw_faces(count: int, random: torch.Generator) -> Tensor:
         return (low + (high - low) * torch.rand(count, generator=random)).view(-1, 1, 1)
 
     def one_of(colours: tuple[str, ...]) -> Tensor:
-        return _rgb(colours)[torch.randint(len(colours), (count,), generator=random)][:, :, None, None]
+        return _rgb(*colours)[torch.randint(len(colours), (count,), generator=random)]
 
     axis = (torch.arange(SIDE) + 0.5) / SIDE * 2 - 1
     size = chance(0.92, 1.08)
@@ -46,16 +46,15 @@ def draw_faces(count: int, random: torch.Generator) -> Tensor:
     bun = ellipse(0, -0.78, 0.24, 0.2) * (style == 3)
     cap = ellipse(0, -0.1, 0.54, 0.56)
     parts = [
-        (torch.maximum(fall.clamp(0, 1), bun) * 1.0, 0.85 * hair),
+        (torch.maximum(fall, bun), 0.85 * hair),
         (ellipse(0, 1.08, 0.72, 0.42), shirt),
         (_edge(torch.maximum(x.abs() - 0.15, (y - 0.6).abs() - 0.2)), 0.88 * skin),
         (ellipse(0, 0.1, 0.44, 0.5), skin),
         (cap * _edge(y - fringe - sweep * x) * (y < 0.2), hair),
-        (0.3 * (ellipse(-0.26, 0.3, 0.1, 0.07) + ellipse(0.26, 0.3, 0.1, 0.07)), _rgb((RED,))[:, :, None, None]),
-        (ellipse(-0.18, 0.12, 0.1, 0.13) + ellipse(0.18, 0.12, 0.1, 0.13), _rgb((WHITE,))[:, :, None, None]),
-        (ellipse(gaze - 0.18, 0.13, 0.07, 0.1) + ellipse(gaze + 0.18, 0.13, 0.07, 0.1), _rgb((INK,))[:, :, None, None]),
-        (_edge(torch.maximum((y - 0.4 + smile * (x**2 - 0.01)).abs() - 0.025, x.abs() - wide)),
-         _rgb((RED,))[:, :, None, None]),
+        (0.3 * (ellipse(-0.26, 0.3, 0.1, 0.07) + ellipse(0.26, 0.3, 0.1, 0.07)), _rgb(RED)),
+        (ellipse(-0.18, 0.12, 0.1, 0.13) + ellipse(0.18, 0.12, 0.1, 0.13), _rgb(WHITE)),
+        (ellipse(gaze - 0.18, 0.13, 0.07, 0.1) + ellipse(gaze + 0.18, 0.13, 0.07, 0.1), _rgb(INK)),
+        (_edge(torch.maximum((y - 0.4 + smile * (x**2 - 0.01)).abs() - 0.025, x.abs() - wide)), _rgb(RED)),
     ]  # fmt: skip
     for cover, colour in parts:
         picture = picture + cover.clamp(0, 1)[:, None] * (colour - picture)
@@ -67,12 +66,13 @@ def _edge(distance: Tensor) -> Tensor:
     return (0.5 - distance * SIDE / 2).clamp(0, 1)
 
 
-def _rgb(colours: tuple[str, ...]) -> Tensor:
-    """(n, 3) in [0, 1]."""
-    return torch.tensor([[int(c[i : i + 2], 16) / 255 for i in (1, 3, 5)] for c in colours])
+def _rgb(*colours: str) -> Tensor:
+    """(n, 3, 1, 1) in [0, 1]."""
+    levels = [[int(c[i : i + 2], 16) / 255 for i in (1, 3, 5)] for c in colours]
+    return torch.tensor(levels)[:, :, None, None]
 
 
 @cache
-def heap(seed: int = 0) -> Tensor:
+def heap() -> Tensor:
     """The faces of all fights, (HEAP, 3, 32, 32) in [-1, 1]."""
-    return draw_faces(HEAP, torch.Generator().manual_seed(seed))
+    return draw_faces(HEAP, torch.Generator().manual_seed(0))

@@ -1,11 +1,11 @@
 // A fight in the page: asks the server for moves, shows what comes back. `element` is the component's root; `server.play`
 // takes a run, who moves and how often, and gives the run after it, its state and, of faces, its picture.
-// What the fight is about is told by `subject`, which points.js or faces.js set before: rules, scenes, pace, draw, rows.
+// What the fight is about is told by `subject`, which points.js or faces.js set before: scenes, pace, draw, rows. tab.py
+// tells RULES, those of a fair fight, and MOST, how many moves a call may ask for.
 const $ = (selector) => element.querySelector(selector);
 const all = (selector) => [...element.querySelectorAll(selector)];
 const calm = matchMedia('(prefers-reduced-motion: reduce)').matches;
-const MOST = 20;  // moves of a call
-let rules = { ...subject.rules }, run = null, state = null, playing = false, busy = false, history = [], times = 1;
+let rules = { ...RULES }, run = null, state = null, playing = false, busy = false, history = [], times = 1;
 const visit = Math.random().toString(36).slice(2, 12);
 
 function begin(start) {
@@ -116,7 +116,7 @@ const actions = {
         return begin();
     },
     scene(chosen) {
-        rules = { ...subject.rules, ...subject.scenes[chosen.scene] };
+        rules = { ...RULES, ...subject.scenes[chosen.scene] };
         fields();
         return begin();
     },
@@ -136,7 +136,7 @@ element.addEventListener('click', async (event) => {
 element.addEventListener('change', async (event) => {
     const name = event.target.dataset.rule;
     if (!name) return state && subject.redraw();
-    rules[name] = typeof subject.rules[name] === 'number' ? Number(event.target.value) : event.target.value;
+    rules[name] = typeof RULES[name] === 'number' ? Number(event.target.value) : event.target.value;
     while (busy) await wait(20);
     if (subject.ready(rules)) begin();
 });

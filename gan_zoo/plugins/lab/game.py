@@ -93,14 +93,22 @@ class Game:
         return self.subject.glimpse(self, fake, self.believes(self.real), self.believes(fake))
 
     def state(self) -> dict[str, Any]:
-        """How it stands, as JSON: beliefs, losses, divergence, whose weights are which, and what its subject shows."""
+        return self.look()[0]
+
+    def picture(self) -> Image.Image:
+        return self.subject.draw(self._glimpse())
+
+    def look(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """How it stands, as JSON: beliefs, losses, divergence, whose weights are which, and what its subject shows;
+        and the glimpse of that moment, for `subject.draw`.
+        """
         fake = self._fakes()
         on_real, on_fake = self.believes(self.real), self.believes(fake)
         apart = float((torch.cat([on_real, on_fake]) - 0.5).abs().mean())
         details = self.subject.details(self, fake, on_real, on_fake)
         near = details.pop("near")
         shown = self.subject.glimpse(self, fake, on_real, on_fake)
-        return {
+        state = {
             "step": self.made,
             "d_real": float(on_real.mean()),
             "d_fake": float(on_fake.mean()),
@@ -113,9 +121,7 @@ class Game:
             **details,
             **{name: value for name, value in shown.items() if not isinstance(value, Tensor)},
         }
-
-    def picture(self) -> Image.Image:
-        return self.subject.draw(self._glimpse())
+        return state, shown
 
     def film(self) -> Film:
         """From the first move to this one, in at most FRAMES pictures."""

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from gan_zoo import images, losses, metrics
+from gan_zoo import images, losses
 from gan_zoo.data import DataError
 from gan_zoo.plugin import (
     Arg,
@@ -31,13 +31,11 @@ from gan_zoo.plugin import (
     Text,
     task,
 )
-from gan_zoo.plugins.lab import faces
-from gan_zoo.plugins.lab.distributions import divergences
 from gan_zoo.plugins.lab.game import Game
 from gan_zoo.plugins.lab.networks import LabPipeline
 from gan_zoo.plugins.lab.rules import FACES, FACES_RULES, Settings
 from gan_zoo.plugins.lab.runs import parse_run, take_up
-from gan_zoo.plugins.lab.subjects import FACES_SUBJECT, Subject, subject_of
+from gan_zoo.plugins.lab.subjects import Subject, subject_of
 from gan_zoo.plugins.lab.tab import draw_tab
 
 
@@ -75,10 +73,6 @@ class Watched(NamedTuple):
     run: dict
 
 
-POINTS_PROTOCOL = (
-    "Jensen-Shannon and Kullback-Leibler divergence in bits of 5,000 points each, in 20 x 20 cells of [-1, 1]^2. The "
-    "floor is one half of the real points against the other."
-)
 COUNT = Arg(Text("Moves", "Turnos"), minimum=1, maximum=500, cli_maximum=20_000)
 FACES_COUNT = Arg(Text("Moves", "Turnos"), minimum=1, maximum=100, cli_maximum=6_000)
 FRAMES = Arg(Text("Pictures", "Imágenes"), minimum=2, maximum=60, cli_maximum=600)
@@ -172,13 +166,10 @@ class Lab(Plugin):
     def data(self, source: str | None, split: str, seed: int) -> Data:
         """source: a CSV file of x,y in [-1, 1]; every tenth row is kept apart."""
         apart = split == "validation"
-        if self.subject is FACES_SUBJECT:
-            if source is not None:
-                raise DataError(f"{source}: faces are drawn here, and read from no file")
-            heap = faces.heap()
-            return Real(self, heap[9::10] if apart else heap[[i for i in range(len(heap)) if i % 10 != 9]], seed)
         if source is None:
-            return Real(self, None, 2 * seed + apart)
+            return Real(self, self.subject.heap(apart), 2 * seed + apart)
+        if self.subject.heap(apart) is not None:
+            raise DataError(f"{source}: faces are drawn here, and read from no file")
         try:
             with open(source, newline="") as file:
                 rows = [[float(x) for x in row] for row in csv.reader(file)]
@@ -220,22 +211,13 @@ class Lab(Plugin):
 
     @property
     def score(self) -> dict[str, float]:  # pyright: ignore[reportIncompatibleVariableOverride]
-        return {"kid_x1000" if self.subject is FACES_SUBJECT else "js": 1.0}
+        return {self.subject.score: 1.0}
 
     def check_evaluation(self) -> None:
-        if self.subject is FACES_SUBJECT:
-            metrics.Judge()
+        self.subject.check_evaluation()
 
     def evaluate(self, pipeline: Any, data: Data, count: int) -> Evaluation:
-        if self.subject is FACES_SUBJECT:
-            judge = metrics.Judge(pipeline.device)
-            real = images.to_uint8(data.batch(range(len(data)))["real"])
-            fake = images.to_uint8(torch.cat([pipeline(i, 100) for i in range(-(-count // 100))])[:count])
-            return Evaluation(metrics.score_images(fake, real, judge(fake), judge(real)), metrics.PROTOCOL)
-        real = data.batch(range(10_000))["real"]
-        kl, js = divergences(real[:5000], pipeline(0, 5000))
-        floor = divergences(real[:5000], real[5000:])[1]
-        return Evaluation({"js": js, "kl": kl, "js_floor": floor}, POINTS_PROTOCOL)
+        return self.subject.evaluate(pipeline, data, count)
 
     # -- load and infer ----------------------------------------------------------------------------------------------
 
@@ -308,7 +290,7 @@ class Lab(Plugin):
         loss: Loss = "logistic",
         rate_g: RateG = FACES_RULES["rate_g"],
         rate_d: RateD = FACES_RULES["rate_d"],
-        d_steps: Updates = 1,
+        d_steps: Updates = FACES_RULES["d_steps"],
         start: Start = "nothing",
         seed: Seed = 0,
     ) -> Snapshot:
@@ -332,7 +314,7 @@ class Lab(Plugin):
         loss: Loss = "logistic",
         rate_g: RateG = FACES_RULES["rate_g"],
         rate_d: RateD = FACES_RULES["rate_d"],
-        d_steps: Updates = 1,
+        d_steps: Updates = FACES_RULES["d_steps"],
         start: Start = "nothing",
         seed: Seed = 0,
     ) -> Iterator[Watched]:
@@ -393,8 +375,10 @@ class Lab(Plugin):
 
 
 def _look(fight: Game) -> tuple[Image.Image, Film | None, dict[str, Any]]:
-    return fight.picture(), None, fight.state()
+    state, glimpse = fight.look()
+    return fight.subject.draw(glimpse), None, state
 
 
 def _look_last(fight: Game) -> tuple[Image.Image, Film | None, dict[str, Any]]:
-    return fight.picture(), fight.film(), fight.state()
+    picture, _, state = _look(fight)
+    return picture, fight.film(), state

@@ -3,8 +3,6 @@ const stage = element.querySelector('.stage'), pen = stage.getContext('2d'), poi
 const X = (x) => (x + 1) / 2 * stage.width, Y = (y) => (1 - y) / 2 * stage.height;
 const cursor = [0, 0], heat = document.createElement('canvas');
 const subject = {
-    rules: { distribution: 'ring', loss: 'logistic', optimizer: 'adam', latent: 'uniform', latent_dim: 2, rate_g: 0.003,
-        rate_d: 0.012, d_steps: 2, g_steps: 1, width_g: 32, width_d: 32, cooling: 300, penalty: 0.02 },
     scenes: {
         fair: {},
         collapse: { distribution: 'disjoint', rate_g: 0.03, rate_d: 0.002, d_steps: 1, g_steps: 5, width_d: 8, penalty: 0, cooling: 0 },

@@ -23,16 +23,16 @@ FACES_MOST = {"width_g": 48, "width_d": 48, "batch": 64}  # in a fight that is w
 class Settings:
     """The rules of a fight. `python -m train` has optimisers, rates and batches of its own, and keeps the rest."""
 
-    distribution: str = "ring"  # line, gaussians, ring, disjoint; drawn: then `points` are its middle points; faces
+    distribution: str = setting("ring", "or line, gaussians, disjoint, faces; or drawn, by the middle points `points`")
     points: tuple[tuple[float, float], ...] = ()
-    latent: str = "uniform"  # or gaussian
+    latent: str = setting("uniform", "or gaussian")
     latent_dim: int = setting(2, "numbers that G makes a fake of; points: 1 or 2", 1, 64)
     width_g: int = setting(32, "units of a layer of G; faces: channels at 16 x 16", 1, 64)
     layers_g: int = setting(2, "hidden layers of G; faces have their own", 1, 4)
     width_d: int = setting(32, "as of G", 1, 64)
     layers_d: int = setting(2, "as of G", 1, 4)
-    loss: str = "logistic"  # or least-squares
-    optimizer: str = "adam"  # or sgd
+    loss: str = setting("logistic", "or least-squares")
+    optimizer: str = setting("adam", "or sgd")
     rate_g: float = setting(0.003, "learning rate of G at the start", 0, 1)
     rate_d: float = setting(0.012, "of D, four times G's: the police must keep up (TTUR, Heusel et al. 2017)", 0, 1)
     d_steps: int = setting(2, "of D in a move of both", 1, 10)

@@ -9,8 +9,8 @@ import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from gan_zoo import images, losses
-from gan_zoo.plugin import Networks
+from gan_zoo import images, losses, metrics
+from gan_zoo.plugin import Data, Evaluation, Networks
 from gan_zoo.plugins.lab import faces
 from gan_zoo.plugins.lab.distributions import divergences, draw
 from gan_zoo.plugins.lab.networks import FaceDiscriminator, FaceGenerator, PointDiscriminator, PointGenerator
@@ -21,6 +21,10 @@ CELLS = 24  # of D's heat map, each way
 MESH = 11  # lines of G's manifold, each way
 COLUMNS = 6  # of a picture of faces: a row of real ones, four of fakes
 BINS = 20  # of D's answers
+POINTS_PROTOCOL = (
+    "Jensen-Shannon and Kullback-Leibler divergence in bits of 5,000 points each, in 20 x 20 cells of [-1, 1]^2. The "
+    "floor is one half of the real points against the other."
+)
 NEAR = 0.12  # points: forgeries are good where the Jensen-Shannon divergence, in bits, is below this
 
 
@@ -36,8 +40,19 @@ class Subject(Protocol):
     counted: int  # real ones, and fakes, by which a fight is judged
     penalty_every: int  # steps of D; the penalty weighs as much more (StyleGAN2, section 3.1)
     limits: Limits
+    score: str  # of `evaluate`, by which weights are chosen: less is better
 
     def networks(self, settings: Settings) -> Networks: ...
+
+    def heap(self, apart: bool) -> Tensor | None:
+        """The real ones to train on, or those kept apart, (N, ...); None if they are endless."""
+        ...
+
+    def check_evaluation(self) -> None:
+        """Raises ImportError if `evaluate` lacks a package."""
+        ...
+
+    def evaluate(self, pipeline: Any, data: Data, count: int) -> Evaluation: ...
 
     def real(self, settings: Settings, count: int, random: torch.Generator) -> Tensor:
         """(count, ...), what both imitate."""
@@ -55,13 +70,25 @@ class Subject(Protocol):
 
 
 class Points:
-    counted, penalty_every, limits = 2000, 1, Limits(20_000, 5_000, 64)
+    counted, penalty_every, limits, score = 2000, 1, Limits(20_000, 5_000, 64), "js"
 
     def networks(self, settings: Settings) -> Networks:
         s = settings
         generator = PointGenerator(latent_dim=s.latent_dim, width=s.width_g, layers=s.layers_g, latent=s.latent)
         discriminator = PointDiscriminator(width=s.width_d, layers=s.layers_d)
         return Networks({"generator": generator}, {"discriminator": discriminator})
+
+    def heap(self, apart: bool) -> None:
+        return None
+
+    def check_evaluation(self) -> None:
+        pass
+
+    def evaluate(self, pipeline: Any, data: Data, count: int) -> Evaluation:
+        real = data.batch(range(10_000))["real"]
+        kl, js = divergences(real[:5000], pipeline(0, 5000))
+        floor = divergences(real[:5000], real[5000:])[1]
+        return Evaluation({"js": js, "kl": kl, "js_floor": floor}, POINTS_PROTOCOL)
 
     def real(self, settings: Settings, count: int, random: torch.Generator) -> Tensor:
         return draw(settings.distribution, count, random, settings.points)
@@ -105,12 +132,25 @@ class Points:
 
 
 class Faces:
-    counted, penalty_every, limits = 64, 4, Limits(6_000, 250, 12)
+    counted, penalty_every, limits, score = 64, 4, Limits(6_000, 250, 12), "kid_x1000"
 
     def networks(self, settings: Settings) -> Networks:
         s = settings
         generator = FaceGenerator(latent_dim=s.latent_dim, width=s.width_g, latent=s.latent)
         return Networks({"generator": generator}, {"discriminator": FaceDiscriminator(width=s.width_d)})
+
+    def heap(self, apart: bool) -> Tensor:
+        drawn = faces.heap()
+        return drawn[[i for i in range(len(drawn)) if (i % 10 == 9) == apart]]
+
+    def check_evaluation(self) -> None:
+        metrics.Judge()
+
+    def evaluate(self, pipeline: Any, data: Data, count: int) -> Evaluation:
+        judge = metrics.Judge(pipeline.device)
+        real = images.to_uint8(data.batch(range(len(data)))["real"])
+        fake = images.to_uint8(torch.cat([pipeline(i, 100) for i in range(-(-count // 100))])[:count])
+        return Evaluation(metrics.score_images(fake, real, judge(fake), judge(real)), metrics.PROTOCOL)
 
     def real(self, settings: Settings, count: int, random: torch.Generator) -> Tensor:
         heap = faces.heap()

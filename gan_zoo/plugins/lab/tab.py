@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import base64
+import dataclasses
 import io
+import json
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from PIL import Image
-
 from gan_zoo import images
 from gan_zoo.plugin import Page, Text
 from gan_zoo.plugins.lab.game import MOVES, Game
+from gan_zoo.plugins.lab.rules import FACES_RULES, Settings
 from gan_zoo.plugins.lab.runs import faces_are_trained, take_up
+from gan_zoo.plugins.lab.subjects import FACES_SUBJECT
 
 if TYPE_CHECKING:
     from gan_zoo.plugins.lab.plugin import Lab
@@ -31,18 +32,20 @@ def draw_tab(page: Page, plugin: Lab) -> None:
     from gan_zoo.plugins.lab.template import CSS, faces_template, points_template
 
     page.header()
-    watched = [("points", WATCH, "points.js", points_template())]
+    rules = dataclasses.asdict(Settings())
+    watched = [("points", WATCH, rules, points_template())]
     if faces_are_trained():
-        watched.append(("faces", WATCH_FACES, "faces.js", faces_template()))
+        watched.append(("faces", WATCH_FACES, rules | FACES_RULES, faces_template()))
     with gr.Tabs(elem_classes="zoo-tasks"):
-        for name, title, script, template in watched:
+        for name, title, usual, template in watched:
+            told = f"const RULES = {json.dumps(usual)}, MOST = {MOST_AT_ONCE};\n"
             with page.make(gr.Tab, label=title, id=f"watch-{name}"):
                 page.make(
                     gr.HTML,
                     value="",
                     html_template=template,
                     css_template=CSS,
-                    js_on_load="".join((HERE / part).read_text(encoding="utf-8") for part in (script, "fight.js")),
+                    js_on_load=told + "".join((HERE / part).read_text("utf-8") for part in (f"{name}.js", "fight.js")),
                     server_functions=[page.answering(function) for function in (_player(plugin), _filmer(plugin))],
                     elem_id=f"lab-{name}",
                 )
@@ -64,9 +67,12 @@ def _player(plugin: Lab) -> Any:
 
 
 def _look(fight: Game) -> dict[str, Any]:
-    state = fight.state()
-    drawn = {} if "heat" in state else {"picture": _data_uri(fight.picture())}  # points are drawn in the browser
-    return {"state": state} | drawn
+    state, glimpse = fight.look()
+    if fight.subject is not FACES_SUBJECT:  # points are drawn in the browser
+        return {"state": state}
+    data = io.BytesIO()
+    fight.subject.draw(glimpse).save(data, "WEBP", quality=90)
+    return {"state": state, "picture": images.data_address(data.getvalue(), "image/webp")}
 
 
 def _filmer(plugin: Lab) -> Any:
@@ -74,12 +80,6 @@ def _filmer(plugin: Lab) -> Any:
         _, made = take_up(plugin, plugin.read(str(run)), "both", 0, Game.film)
         with tempfile.TemporaryDirectory() as folder:
             data = images.save_film(made, Path(folder) / "film.mp4").read_bytes()
-        return {"film": f"data:video/mp4;base64,{base64.b64encode(data).decode()}"}
+        return {"film": images.data_address(data, "video/mp4")}
 
     return film
-
-
-def _data_uri(picture: Image.Image) -> str:
-    data = io.BytesIO()
-    picture.save(data, "WEBP", quality=90)
-    return f"data:image/webp;base64,{base64.b64encode(data.getvalue()).decode()}"
