@@ -27,6 +27,7 @@ from gan_zoo.errors import one_line, with_kind
 from gan_zoo.plugin import Data, Film, Fixed, ImageFile, Json, Networks, Plugin, Step, Task
 
 BATCH = 4
+MANY, FEW = 2048, 16  # channels in and out of a 1x1 convolution on a 1x1 map: beyond these its backward is unsafe
 TOLERANCE = 1  # of 255: how far two runs of the same call may differ
 
 
@@ -109,6 +110,7 @@ def check_halves(bench: Bench) -> None:
             optimizers = {
                 half: adam([nets[name] for name in names], 1e-3, (0.9, 0.999)) for half, names in chosen.items()
             }
+            _refuse_corrupting(nets)
             wrapped = nets.map(lambda name, network: _Wrapped(network, name))
             duel = Duel(plugin, nets, optimizers["G"], optimizers["D"], parallel=wrapped)
             step = bench.step(stage.name)
@@ -237,6 +239,27 @@ class _Wrapped(nn.Module):
                 f"{self.name!r} is used by its {name!r}: while it learns, call it as a function and by nothing else, "
                 "since on several processes it is wrapped"
             ) from None
+
+
+def _refuse_corrupting(nets: Networks) -> None:
+    """From now on, a convolution that corrupts the heap on processors with AMX (torch 2.13, bfloat16, its backward:
+    1x1, on a map of 1x1, many channels to few) is refused by name before it runs.
+    """
+
+    def look(path: str) -> Callable[..., None]:
+        def refuse(conv: nn.Conv2d, inputs: tuple[Any, ...]) -> None:
+            small = conv.kernel_size == (1, 1) and inputs[0].shape[2:] == (1, 1)
+            assert not (small and conv.in_channels > MANY and conv.out_channels < FEW), (
+                f"{path} is a 1x1 convolution of {conv.in_channels} to {conv.out_channels} channels on a map of 1x1, "
+                "which corrupts memory in bfloat16 on processors with AMX: use nn.Linear"
+            )
+
+        return refuse
+
+    for name, network in nets.items():
+        for path, module in network.named_modules():
+            if isinstance(module, nn.Conv2d):
+                module.register_forward_pre_hook(look(f"{name}.{path}"))
 
 
 def _reason(error: Exception, folder: Path) -> str:

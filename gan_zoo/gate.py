@@ -12,16 +12,18 @@ import logging
 import os
 import re
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from starlette.concurrency import run_in_threadpool
 from starlette.formparsers import MultiPartException
 from starlette.responses import JSONResponse
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
+from gan_zoo.crowd import BYTES_EACH, FILES_EACH, Crowd, caller
 from gan_zoo.parsing import parse_json
 
 if TYPE_CHECKING:
@@ -38,9 +40,14 @@ JOIN = "/gradio_api/queue/join"
 CALL = re.compile(r"/gradio_api/call(/v2)?/([^/]+)")
 CALL_FORM = "/gradio_api/call/v2/ENDPOINT"  # as callers are told it
 HEALTH = "/health"
-# Routes the page does not use: the first keeps what it is sent outside of every sweep, the others skip the queue and
-# call functions by number.
+# Routes the page does not use: the first keeps what it is sent outside of every sweep, the others skip the queue. One
+# of those is the page's own, for functions that were made to skip it (a click on an example), by number.
+AT_ONCE = "/gradio_api/run/predict"
 UNUSED = re.compile(r"/gradio_api/(process_recording|(run|api)(/.*)?)")
+MCP = re.compile(r"/gradio_api/mcp(/.*)?")
+LISTEN = re.compile(r"/gradio_api/(queue/data|call(?:/v2)?/[^/]+/([^/]+))")
+FILES = "/files/"  # addresses of results and uploads, without the folder that they lie in
+MAX_MCP = 30_000_000  # bytes of a message to the MCP server, which may hold a picture of images.MAX_BYTES as text
 PATIENCE = 30  # seconds for a connection to send its request, and for each piece of a body
 NO_JSON = object()  # what a body is that cannot be read as JSON
 LOCAL = ("localhost", "127.0.0.1", "::1")
@@ -52,15 +59,20 @@ class Endpoints:
 
     named: Mapping[str, Mapping[str, bool]]  # {name: {argument: may it be a file?}}
     numbered: Mapping[int, int]  # {number: how many inputs}: what the page's own script uses
+    at_once: frozenset[int] = frozenset()  # those of them that skip the queue
 
-    def refusal(self, call: re.Match[str] | None, value: Any) -> tuple[int, str] | None:
-        """Status and line for a call that cannot be right: by a name, or where `call` is None by a number."""
+    def refusal(self, call: re.Match[str] | None, value: Any, at_once: bool = False) -> tuple[int, str] | None:
+        """Status and line for a call that cannot be right: by a name, or where `call` is None by a number; `at_once`:
+        past the queue.
+        """
         if call is not None and call[2] not in self.named:
             return 404, f"there is no endpoint {_quoted(call[2])}; there are: {', '.join(self.named)}"
         if value is NO_JSON:
             return 422, "expected JSON"
         if not isinstance(value, dict):
             return 422, "expected a JSON object"
+        if at_once and value.get("fn_index") not in self.at_once:
+            return 404, f"not used here: call {CALL_FORM}"
         return self._wrong_number(value) if call is None else self._wrong_call(call[2], bool(call[1]), value)
 
     def _wrong_call(self, name: str, by_name: bool, value: dict[str, Any]) -> tuple[int, str] | None:
@@ -99,7 +111,7 @@ class Gate:
 
     hosts: those by which the page may be called, None for any. A page on this machine alone is called by its own names
     only: otherwise a web page elsewhere could make its name lead here, and read what is answered (DNS rebinding).
-    folder: where uploads lie. alive: does the queue still run? endpoints: what can be called.
+    folder: where uploads lie. alive: does the queue still run? endpoints: what can be called. crowd: who calls.
     """
 
     def __init__(
@@ -109,8 +121,10 @@ class Gate:
         hosts: tuple[str, ...] | None = None,
         alive: Callable[[], bool] = lambda: True,
         endpoints: Callable[[], Endpoints] | None = None,
+        crowd: Crowd | None = None,
     ):
         self.app, self.folder, self.hosts, self.alive, self.endpoints = app, folder, hosts, alive, endpoints
+        self.crowd = crowd or Crowd()
         self.arriving = 0  # bytes of uploads under way
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -122,7 +136,7 @@ class Gate:
             return await JSONResponse({"alive": alive}, 200 if alive else 503)(scope, receive, send)
         if refusal := self._stranger(scope):
             return await JSONResponse({"detail": refusal}, 403)(scope, receive, send)
-        if UNUSED.fullmatch(path):
+        if UNUSED.fullmatch(path) and path != AT_ONCE:
             return await JSONResponse({"detail": f"not used here: call {CALL_FORM}"}, 404)(scope, receive, send)
         started = False
 
@@ -133,7 +147,8 @@ class Gate:
 
         try:
             if scope["method"] in ("GET", "HEAD", "OPTIONS"):
-                await self.app(scope, receive, noted)
+                with self._listening(path, scope):
+                    await self.app(self._at_home(path, scope), receive, noted)
             elif path == UPLOAD:
                 await self._upload(scope, receive, noted)
             else:
@@ -145,6 +160,20 @@ class Gate:
             status = 507 if is_full(error) else 500
             await JSONResponse({"detail": what_went_wrong(error)}, status)(scope, receive, send)
         return None
+
+    def _listening(self, path: str, scope: Scope) -> AbstractContextManager[None]:
+        """Notes for as long as a request lasts to whose results it listens."""
+        if (listened := LISTEN.fullmatch(path)) is None:
+            return nullcontext()
+        session = parse_qs(scope["query_string"].decode("latin-1")).get("session_hash", [""])[0]
+        return self.crowd.listens(listened[2] or session)
+
+    def _at_home(self, path: str, scope: Scope) -> Scope:
+        """A request for an address under FILES, as one for the file that it stands for."""
+        if not path.startswith(FILES):
+            return scope
+        told = f"/gradio_api/file={self.folder()}/{path.removeprefix(FILES)}"
+        return {**scope, "path": told, "raw_path": told.encode()}
 
     def _stranger(self, scope: Scope) -> str | None:
         """Why a request's host or origin is refused."""
@@ -162,8 +191,13 @@ class Gate:
 
     async def _upload(self, scope: Scope, receive: Receive, send: Send) -> None:
         """MultiPartException makes Gradio delete the files of the request and answer with the text."""
+        who = caller(scope)
+        own_files, own_volume = self.crowd.uploaded(who)
+        if own_files >= FILES_EACH or own_volume >= BYTES_EACH:
+            line = f"at most {FILES_EACH:,} files and {BYTES_EACH:,} bytes an hour from one address: try again later"
+            return await JSONResponse({"detail": line}, 429)(scope, receive, send)
         volume, files = await run_in_threadpool(usage, self.folder())  # a walk of the disk holds up nobody else
-        size, complete = 0, False
+        size, complete, answer = 0, False, b""
 
         async def bounded() -> Message:
             nonlocal size, complete
@@ -179,21 +213,28 @@ class Gate:
                 raise MultiPartException("the maximum allowed size of all uploads is reached: try again later")
             return message
 
+        async def counted(message: Message) -> None:
+            nonlocal answer
+            answer += message.get("body", b"")
+            await send(message)
+
         try:
-            await self.app(scope, bounded, send)
+            await self.app(scope, bounded, counted)
         finally:
             self.arriving -= size
+            self.crowd.note_upload(who, _paths_in(answer), size)
 
     async def _small(self, path: str, scope: Scope, receive: Receive, send: Send) -> None:
         """Reads the body whole, which is small, looks at what it asks for, and hands it on."""
-        body = b""
+        body, most = b"", MAX_MCP if MCP.fullmatch(path) else MAX_REQUEST
         while True:
             message = await _within_patience(receive)
             if message["type"] == "http.disconnect":
-                return None
+                line = f"the rest of the body did not come within {PATIENCE} seconds"
+                return await JSONResponse({"detail": line}, 408)(scope, receive, send)
             body += message.get("body", b"")
-            if len(body) > MAX_REQUEST:
-                answer = JSONResponse({"detail": f"expected at most {MAX_REQUEST:,} bytes; upload files first"}, 413)
+            if len(body) > most:
+                answer = JSONResponse({"detail": f"expected at most {most:,} bytes; upload files first"}, 413)
                 return await answer(scope, receive, send)
             if not message.get("more_body", False):
                 break
@@ -213,7 +254,9 @@ class Gate:
     def _refusal(self, path: str, body: bytes) -> tuple[int, str] | None:
         """Status and line for a body that Gradio should not see; one that asks for nothing here is not even read."""
         call, names_session = CALL.fullmatch(path), b"session_hash" in body or b"\\u" in body
-        calls = self.endpoints is not None and (call is not None or path == JOIN)
+        calls = self.endpoints is not None and (call is not None or path in (JOIN, AT_ONCE))
+        if path == AT_ONCE and not calls:
+            return 404, f"not used here: call {CALL_FORM}"
         if not (calls or names_session):
             return None
         try:
@@ -222,7 +265,7 @@ class Gate:
             value = NO_JSON
         if names_session and (line := _bad_session(value)):
             return 422, line
-        return self.endpoints().refusal(call, value) if self.endpoints and calls else None
+        return self.endpoints().refusal(call, value, path == AT_ONCE) if self.endpoints and calls else None
 
 
 async def _within_patience(receive: Receive) -> Message:
@@ -253,6 +296,15 @@ def _bad_session(value: Any) -> str | None:
     if name is None or (isinstance(name, str) and SESSION.fullmatch(name)):
         return None
     return "session_hash: expected 1 to 64 letters, digits, - or _"
+
+
+def _paths_in(answer: bytes) -> int:
+    """How many files an upload's answer names."""
+    try:
+        paths = parse_json(answer)
+    except ValueError:
+        return 0
+    return len(paths) if isinstance(paths, list) else 0
 
 
 def usage(folder: str) -> tuple[int, int]:
@@ -291,7 +343,12 @@ def endpoints_of(page: Any) -> Endpoints:
         }
         for name, about in page.get_api_info()["named_endpoints"].items()
     }
-    return Endpoints(named, {number: len(function.inputs) for number, function in page.fns.items() if function.fn})
+    run_here = {number: function for number, function in page.fns.items() if function.fn}
+    return Endpoints(
+        named,
+        {number: len(function.inputs) for number, function in run_here.items()},
+        frozenset(number for number, function in run_here.items() if function.queue is False),
+    )
 
 
 class Impatient(AutoHTTPProtocol):  # pyright: ignore[reportGeneralTypeIssues]

@@ -112,6 +112,8 @@ class Parameter:
             raise ValueError(f"{self.name}: expected {kind}, got {_short(value)}")
         if len(str(value)) > MAX_TEXT:
             raise ValueError(f"{self.name}: {len(str(value)):,} characters, expected at most {MAX_TEXT:,}")
+        if not is_text(str(value)):
+            raise ValueError(f"{self.name}: expected text, got half of a character (a lone surrogate)")
         return str(value)
 
     def _check_number(self, value: Any, bounds: Bounds) -> int | float:
@@ -123,6 +125,15 @@ class Parameter:
         if not inside or not math.isfinite(value) or (self.type is int and value != int(value)):
             raise ValueError(f"{self.name}: expected {kind}{span}, got {_short(value)}")
         return self.type(value)
+
+
+def is_text(value: str) -> bool:
+    """Can it be written as UTF-8? JSON may hold halves of characters, which no answer can."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _short(value: Any) -> str:

@@ -393,8 +393,7 @@ class Trainer:
         generator = torch.Generator().manual_seed(self.config.seed)
         step = dataclasses.replace(self._at("g"), rows=slice(0, count), global_batch=count, generator=generator)
         batch = self._to_device(self.validation.batch(range(count)))
-        with self.duel.autocast():
-            pictures = self.plugin.sample(self.average(), Fixed(batch, step))
+        pictures = self.plugin.sample(self.average(), Fixed(batch, step))  # in float32, as people will see them
         return images.grid(images.to_images(pictures), self.plugin.columns)
 
     def _draw(self) -> None:

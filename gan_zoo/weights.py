@@ -121,6 +121,11 @@ def _files(pipeline: DiffusionPipeline, half: bool) -> dict[str, bytes]:
                 f"{_names(classes[name]) if name in classes else 'leave it open'}"
             )
 
+    parameters = inspect.signature(type(pipeline).__init__).parameters
+    for name in classes.keys() - networks.keys() - set(type(pipeline)._optional_components):
+        if parameters[name].default is inspect.Parameter.empty:  # diffusers alone would not open the folder
+            raise WeightsError(f"{type(pipeline).__name__} may lack {name!r}: name it in its _optional_components")
+
     # One text for every networks.py: diffusers copies them all to one path before it runs them, and Python takes a
     # .pyc of the same second and size for current, so that a second file of equal length would never be read.
     imports = "".join(sorted({_import_line(type(network)) for network in networks.values()}))

@@ -140,7 +140,7 @@ def test_the_papers_configuration_runs(tmp_path):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"generator": "unet"}, "generator: expected light or resnet, got 'unet'"),
+        ({"generator": "unet"}, "generator: expected light or seeing or resnet, got 'unet'"),
         ({"size": 100}, "size: expected a multiple of 32"),
         ({"domains": ("one",)}, "domains and classes: expected two or none"),
         ({"pool": True}, "only the patch discriminator looks at old fakes"),

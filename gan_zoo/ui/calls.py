@@ -118,7 +118,8 @@ def told(what: str, seconds: float) -> Iterator[None]:
     try:
         yield
     except ValueError as error:  # ImageError and WeightsError among them: they say what to do
-        raise gr.Error(without_paths(str(error)), duration=20, print_exception=False) from error
+        line = without_paths(str(error)).encode("utf-8", "backslashreplace").decode()
+        raise gr.Error(line, duration=20, print_exception=False) from error
     except TooLong:
         raise gr.Error(f"stopped after {seconds} seconds: ask for less", print_exception=False) from None
     except Exception as error:

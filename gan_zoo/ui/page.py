@@ -27,15 +27,17 @@ from gradio import utils
 from starlette.middleware import Middleware
 
 from gan_zoo import gate, images, registry
+from gan_zoo.crowd import Crowd
 from gan_zoo.plugin import Plugin, Text
 from gan_zoo.ui import calls
 from gan_zoo.ui.tabs import Page
 from gan_zoo.ui.theme import theme
 from gan_zoo.ui.words import LANGUAGES, Words, both
 
-QUEUE_LENGTH = 32
+QUEUE_LENGTH = 64
 KEEP_SECONDS = 3600  # uploads and results
 SWEEP_SECONDS = 600  # between two looks for those older than that
+MCP = importlib.util.find_spec("mcp") is not None
 ASSETS = Path(__file__).parent / "assets"
 
 LEAD = Text(
@@ -85,7 +87,6 @@ def build(zoo: registry.Registry | None = None) -> gr.Blocks:
         page.load(None, None, words.components(), js=words.script("null"))
         page.load(None, None, tabs, js="() => ({__type__: 'update', ...zoo.tab()})")
     page.queue(max_size=QUEUE_LENGTH, default_concurrency_limit=calls.AT_ONCE, api_open=False)
-    gate.keep_alive(page._queue)
     return page
 
 
@@ -106,7 +107,7 @@ def launch_settings() -> dict[str, Any]:
         "footer_links": ["api"],
         "favicon_path": str(ASSETS / "favicon.svg"),
         "max_file_size": images.MAX_BYTES,
-        "mcp_server": importlib.util.find_spec("mcp") is not None,
+        "mcp_server": MCP,
         "share": False,
         "run_history": False,
         "enable_monitoring": False,
@@ -120,14 +121,22 @@ def launch(
 ) -> tuple[Any, str, str]:
     """Builds and opens the page; by default on GRADIO_SERVER_NAME (127.0.0.1) and GRADIO_SERVER_PORT (7860)."""
     page = build(zoo)
+    crowd = Crowd()
+    crowd.guard(page._queue)
+    gate.keep_alive(page._queue)
     guard = Middleware(
         gate.Gate,
         folder=utils.get_upload_folder,
         hosts=gate.allowed_hosts(gate.address(host)),
         alive=lambda: not page._queue.stopped,
         endpoints=cache(lambda: gate.endpoints_of(page)),
+        crowd=crowd,
     )
     gate.tell_errors()
+    if MCP:
+        from gan_zoo.ui import mcp
+
+        mcp.install()
     uvicorn.config.HTTP_PROTOCOLS["auto"] = "gan_zoo.gate:Impatient"
     settings: Mapping[str, Any] = launch_settings() | {"server_name": host, "server_port": port} | options
     return page.launch(**settings, app_kwargs={"middleware": [guard]})

@@ -211,7 +211,7 @@ def _endpoint(plugin: Plugin, task: Task, picks: bool) -> Callable[..., Any]:
 
     run: Any = again if task.streams else once
     # MCP names its tools after the function, and both MCP and the API page describe its parameters by its docstring.
-    run.__name__ = f"{plugin.slug}_{task.name}"
+    run.__name__, run.parameters = f"{plugin.slug}_{task.name}", task.parameters
     keyword = inspect.Parameter.KEYWORD_ONLY
     names = [*((p.name, p.default) for p in task.parameters), *([("preset", None)] if picks else [])]
     run.__signature__ = inspect.Signature([inspect.Parameter(name, keyword, default=value) for name, value in names])

@@ -285,11 +285,14 @@ class ResidualDiscriminator(ModelMixin, ConfigMixin):
         self.stem = _conv(12, channels[0], 3, spectral)
         self.blocks = nn.Sequential(*[ResidualBlock(a, b, spectral) for a, b in zip(channels, channels[1:])])
         self.last = _conv(2 * channels[-1], channels[-1], 3, spectral)
-        self.out = _conv(channels[-1] * 16, 1, 1, spectral)
+        out = nn.Linear(channels[-1] * 16, 1)  # as a 1x1 convolution it corrupts the heap (docs/decisions.md, AMX)
+        nn.init.kaiming_normal_(out.weight, 0.2)
+        nn.init.zeros_(out.bias)
+        self.out = spectral_norm(out) if spectral else out
 
     def forward(self, images: Tensor) -> tuple[Tensor, None]:
         """(B, 3, H, W) in [-1, 1] -> logits (B, 1), and None: it reads no attributes."""
         x = F.leaky_relu(self.stem(F.pixel_unshuffle(images, 2)), 0.2)
         x = self.blocks(x)
         x = F.leaky_relu(self.last(with_deviation(x)), 0.2)
-        return self.out(x.flatten(1)[:, :, None, None]).flatten(1).float(), None
+        return self.out(x.flatten(1)).float(), None

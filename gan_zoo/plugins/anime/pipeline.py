@@ -20,6 +20,7 @@ class AnimePipeline(DiffusionPipeline):
     Where there is an enlarger, `enlarge` gives them four times the sides.
     """
 
+    _optional_components = ["enlarger"]
     generator: AnimeGenerator
     enlarger: Enlarger | None
 

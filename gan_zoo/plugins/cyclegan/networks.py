@@ -8,12 +8,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import cast
 
+import torch
 import torch.nn.functional as F
 from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
+from gan_zoo.features import FeaturePyramid, eyes
 from gan_zoo.layers import FeatureMixer, NormBlock, balanced, doubled_conv, halving_head, with_deviation
 
 
@@ -55,6 +57,95 @@ class TranslationGenerator(ModelMixin, ConfigMixin):
         for conv in (self.up1, self.up2):
             x = F.leaky_relu(doubled_conv(x, conv.weight, conv.bias), 0.2)
         return pictures + self.out(x).to(pictures.dtype)
+
+
+class SeeingGenerator(ModelMixin, ConfigMixin):
+    """Pictures (B, 3, H, W) in [-1, 1], H and W multiples of 32 -> the same of another domain, about [-1, 1].
+
+    It looks at the picture through the frozen EfficientNet-Lite0, which knows from ImageNet what is a horse and what is
+    grass, so that all that is to be learned is to paint. Pixels join again at a quarter and at half the size, and the
+    last layers work at full size, so that no blocks show.
+
+    Args:
+        width: channels at a quarter of the size; a third more below it, half of it and a quarter above.
+        gated: the difference counts only where a gate, smooth and at a quarter of the size, sees what is to change.
+            The gate learns where things are from Lite0's own classifier, and nothing from D: a mask that D can close
+            dies at zero within a few hundred steps.
+    """
+
+    multiple = 32
+
+    @register_to_config
+    def __init__(self, width: int = 96, gated: bool = False):
+        super().__init__()
+        deep, channels = width * 4 // 3, FeaturePyramid.channels  # of the maps at 1/4, 1/8, 1/16 and 1/32
+        self.see4 = nn.Conv2d(channels[0], width, 1)
+        self.see8, self.see16, self.see32 = (nn.Conv2d(c, deep, 1) for c in channels[1:])
+        self.pixels4 = nn.Conv2d(48, width, 3, padding=1)
+        self.pixels2 = nn.Conv2d(12, width // 2, 3, padding=1)
+        self.body16 = nn.Sequential(NormBlock(deep), NormBlock(deep))
+        self.body8 = nn.Sequential(NormBlock(deep), NormBlock(deep))
+        self.narrow = nn.Conv2d(deep, width, 1)
+        self.body4 = nn.Sequential(*(NormBlock(width) for _ in range(3)))
+        self.up2 = nn.Conv2d(width, width // 2, 3, padding=1)
+        self.sharp = nn.Conv2d(width // 2, width // 2, 3, padding=1)
+        self.up1 = nn.Conv2d(width // 2, width // 4, 3, padding=1)
+        self.out = nn.Conv2d(width // 4, 3, 3, padding=1)
+        self.gate = Gate(channels[:3]) if gated else None
+        nn.init.zeros_(cast(Tensor, self.out.bias))
+
+    def see(self, pictures: Tensor) -> list[Tensor]:
+        """Feature maps of pictures, finest first, in the type that the networks compute in."""
+        kind = pictures.device.type
+        dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else self.dtype
+        return [m.to(dtype) for m in eyes(pictures.device)(pictures)]
+
+    def where(self, maps: Sequence[Tensor]) -> Tensor:
+        """Feature maps -> logits (B, 1, H / 4, W / 4) of what is to change."""
+        assert self.gate is not None, "this generator has no gate"
+        return self.gate([m.detach() for m in maps[:3]])
+
+    def forward(self, pictures: Tensor, only_gate: bool = False) -> Tensor:
+        """The translation; or, for the gate to learn from, its logits alone."""
+        if only_gate:
+            with torch.no_grad():
+                maps = self.see(pictures)
+            return self.where(maps)
+        m4, m8, m16, m32 = maps = self.see(pictures)
+        x = pictures.to(m4.dtype)
+        t = self.body16(_double(F.relu(self.see32(m32))) + self.see16(m16))
+        t = self.body8(_double(t) + self.see8(m8))
+        t = self.body4(_double(self.narrow(t)) + self.see4(m4) + self.pixels4(F.pixel_unshuffle(x, 4)))
+        t = doubled_conv(t, self.up2.weight, self.up2.bias) + self.pixels2(F.pixel_unshuffle(x, 2))
+        t = F.leaky_relu(self.sharp(F.leaky_relu(t, 0.2)), 0.2)
+        change = self.out(F.leaky_relu(doubled_conv(t, self.up1.weight, self.up1.bias), 0.2)).to(pictures.dtype)
+        if self.gate is not None:
+            with torch.no_grad():
+                gate = torch.sigmoid(F.interpolate(self.where(maps).float(), scale_factor=4, mode="bilinear"))
+            change = change * gate.to(change.dtype)
+        return pictures + change
+
+
+class Gate(nn.Module):
+    """Feature maps (B, channels[i], h, w), finest first -> logits (B, 1, h, w) of the finest: coarse maps say what is
+    there, fine ones where it ends.
+    """
+
+    def __init__(self, channels: Sequence[int], width: int = 48):
+        super().__init__()
+        self.see = nn.ModuleList(nn.Conv2d(c, width, 1) for c in channels)
+        self.join = nn.ModuleList(nn.Conv2d(width, width, 3, padding=1) for _ in channels[1:])
+        self.out = nn.Conv2d(width, 1, 1)
+
+    def forward(self, maps: Sequence[Tensor]) -> Tensor:
+        x = F.relu(self.see[-1](maps[-1]))
+        for see, join, m in reversed(list(zip(self.see, self.join, maps))):
+            x = F.relu(join(F.interpolate(x, scale_factor=2, mode="bilinear") + see(m)))
+        return self.out(x)
+
+
+def _double(x: Tensor) -> Tensor:
+    return F.interpolate(x, scale_factor=2, mode="bilinear")
 
 
 class ProjectedPatchDiscriminator(ModelMixin, ConfigMixin):

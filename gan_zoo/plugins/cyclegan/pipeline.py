@@ -10,7 +10,9 @@ from torch import Tensor
 
 from gan_zoo import images
 from gan_zoo.plugins.cyclegan.imported import ImportedGenerator
-from gan_zoo.plugins.cyclegan.networks import TranslationGenerator
+from gan_zoo.plugins.cyclegan.networks import SeeingGenerator, TranslationGenerator
+
+Generator = TranslationGenerator | SeeingGenerator | ImportedGenerator
 
 TILE = 1024  # a picture up to this side goes through the networks in one piece
 OVERLAP = 128
@@ -33,13 +35,14 @@ class CycleGANPipeline(DiffusionPipeline):
     A weights folder may hold one generator alone, as those of other programs often do.
     """
 
-    forth: TranslationGenerator | ImportedGenerator | None
-    back: TranslationGenerator | ImportedGenerator | None
+    _optional_components = ["forth", "back"]
+    forth: Generator | None
+    back: Generator | None
 
     def __init__(
         self,
-        forth: TranslationGenerator | ImportedGenerator | None,
-        back: TranslationGenerator | ImportedGenerator | None,
+        forth: Generator | None,
+        back: Generator | None,
         domain_a: str = "A",
         domain_b: str = "B",
     ):
@@ -79,7 +82,7 @@ class CycleGANPipeline(DiffusionPipeline):
         side = size or min(picture.shape[2:])
         return images.apply_at_side(picture, lambda pictures: self._tiled(network, pictures), side)
 
-    def _tiled(self, network: TranslationGenerator | ImportedGenerator, pictures: Tensor) -> Tensor:
+    def _tiled(self, network: Generator, pictures: Tensor) -> Tensor:
         def run(windows: Tensor) -> Tensor:
             return network(windows.to(self.device, network.dtype)).float().cpu()
 

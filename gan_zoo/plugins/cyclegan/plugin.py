@@ -17,7 +17,7 @@ from gan_zoo import data as zoo_data
 from gan_zoo import hub, images, losses, metrics
 from gan_zoo.augment import diff_augment_together, policies
 from gan_zoo.config import check_ranges, setting
-from gan_zoo.features import FeaturePyramid
+from gan_zoo.features import FeaturePyramid, classifier
 from gan_zoo.plugin import (
     Arg,
     Batch,
@@ -39,8 +39,13 @@ from gan_zoo.plugin import (
 from gan_zoo.plugins.cyclegan.convert import FORMATS, read_generator
 from gan_zoo.plugins.cyclegan.drawn import SEASONS
 from gan_zoo.plugins.cyclegan.imported import ImportedGenerator
-from gan_zoo.plugins.cyclegan.networks import PatchDiscriminator, ProjectedPatchDiscriminator, TranslationGenerator
-from gan_zoo.plugins.cyclegan.pipeline import CycleGANPipeline
+from gan_zoo.plugins.cyclegan.networks import (
+    PatchDiscriminator,
+    ProjectedPatchDiscriminator,
+    SeeingGenerator,
+    TranslationGenerator,
+)
+from gan_zoo.plugins.cyclegan.pipeline import CycleGANPipeline, Generator
 from gan_zoo.plugins.cyclegan.tab import draw_examples, draw_tab
 from gan_zoo.plugins.cyclegan.unpaired import Unpaired, read_domains, read_neutral
 
@@ -53,7 +58,9 @@ MAX_FRAMES = 60  # of an animation
 class Settings:
     """Hyperparameters of CycleGAN. The paper's own are in train/recipes/cyclegan-paper.toml."""
 
-    generator: str = setting("light", "or 'resnet', the paper's of `blocks` (9) blocks of 4 x `width` (64) channels")
+    generator: str = setting(
+        "light", "'seeing' looks through EfficientNet-Lite0; 'resnet' is the paper's of `blocks` (9), `width` 64"
+    )
     discriminator: str = setting("projected", "or 'patch', the paper's 70 x 70 PatchGAN")
     width: int = setting(128, "channels of the generator", 1)
     blocks: int = setting(6, "of the generator", 1)
@@ -64,6 +71,10 @@ class Settings:
     loss: str = setting("hinge", "one of gan_zoo/losses.py")
     augment: str = setting("translation,cutout", "of what D sees: a picture and its translation alike")
     cycle: float = setting(5.0, "weight of |B(A(x)) - x|")
+    coarse_cycle: float = setting(0.0, "the same at a quarter of the size, where stripes need not be remembered")
+    things: tuple[int, ...] = setting(
+        (), "first and last ImageNet class of what 'seeing' may change (mammals: 147,388)"
+    )
     identity: float = setting(0.0, "weight of |A(y) - y| of pictures that are of the target already (paper: cycle / 2)")
     pool: bool = setting(False, "D sees fakes of the last steps too (Shrivastava et al. 2017)")
     neutral: str = setting("", "a data set, or DATA#LABEL, of neither domain, which both generators leave alone")
@@ -74,7 +85,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         check_ranges(self)
-        for name, choices in (("generator", ("light", "resnet")), ("discriminator", ("projected", "patch"))):
+        for name, choices in (("generator", ("light", "seeing", "resnet")), ("discriminator", ("projected", "patch"))):
             if getattr(self, name) not in choices:
                 raise ValueError(f"{name}: expected {' or '.join(choices)}, got {getattr(self, name)!r}")
         if self.size % 32 or self.size > self.load:
@@ -83,6 +94,8 @@ class Settings:
             raise ValueError(f"domains and classes: expected two or none, got {self.domains} and {self.classes}")
         if self.discriminator == "projected" and self.pool:
             raise ValueError("pool: only the patch discriminator looks at old fakes, got projected")
+        if self.things and (self.generator != "seeing" or len(self.things) != 2):
+            raise ValueError(f"things: expected two classes, and generator 'seeing', got {self.things}")
         policies(self.augment)
         losses.adversarial(self.loss)
 
@@ -200,10 +213,12 @@ class CycleGAN(Plugin):
         }
         return Networks(generators, {**critics, "features": features})
 
-    def _generator(self) -> TranslationGenerator | ImportedGenerator:
+    def _generator(self) -> Generator:
         s = self.settings
         if s.generator == "light":
             return TranslationGenerator(s.width, s.blocks)
+        if s.generator == "seeing":
+            return SeeingGenerator(s.width, gated=bool(s.things))
         generator = ImportedGenerator("resnet", s.width, s.blocks)
         for module in generator.modules():
             if isinstance(module, torch.nn.Conv2d | torch.nn.ConvTranspose2d):
@@ -255,13 +270,27 @@ class CycleGAN(Plugin):
                 with torch.no_grad():
                     real = nets[f"critic_{y}"](*fakes[f"seen_{y}"])
             terms[f"adversarial_{y}"] = adversarial.generator(nets[f"critic_{y}"](*fakes[f"seen_fake_{y}"]), real)
-            if s.cycle > 0:
-                terms[f"cycle_{x}"] = s.cycle * F.l1_loss(nets[other](fakes[f"fake_{y}"]), batch[x])
+            if s.cycle > 0 or s.coarse_cycle > 0:
+                again = nets[other](fakes[f"fake_{y}"])
+                terms[f"cycle_{x}"] = s.cycle * F.l1_loss(again, batch[x])
+                if s.coarse_cycle > 0:
+                    coarse = F.l1_loss(F.avg_pool2d(again, 4), F.avg_pool2d(batch[x], 4))
+                    terms[f"coarse_cycle_{x}"] = s.coarse_cycle * coarse
             if s.identity > 0:
                 terms[f"identity_{y}"] = s.identity * F.l1_loss(nets[net](batch[y]), batch[y])
             if "neutral" in batch and leave > 0:
                 terms[f"leave_{y}"] = leave * F.l1_loss(nets[net](batch["neutral"]), batch["neutral"])
+        if s.things and step.index % s.lazy == 0:
+            terms |= self._gate_terms(nets, batch)
         return Losses(terms)
+
+    def _gate_terms(self, nets: Networks, batch: Batch) -> dict[str, Tensor]:
+        """Both gates learn where Lite0's classifier is sure that there is such a thing, or that there is none."""
+        pictures = torch.cat([batch["a"], batch["b"]])
+        shown = torch.cat([pictures, batch["neutral"]]) if "neutral" in batch else pictures
+        there = evidence_of(pictures, self.settings.things)
+        there = F.pad(there, (0, 0, 0, 0, 0, 0, 0, len(shown) - len(pictures)))  # on neutral pictures there is nothing
+        return {f"gate_{net}": gate_loss(nets[net](shown, only_gate=True), there) for net in ("forth", "back")}
 
     def sample(self, nets: Networks, fixed: Fixed) -> Tensor:
         """Of 16 pictures of each domain kept apart, their translations. No source is among them: cards show these."""
@@ -270,8 +299,7 @@ class CycleGAN(Plugin):
 
     def pipeline(self, nets: Networks) -> CycleGANPipeline:
         forth, back = nets["forth"], nets["back"]
-        assert isinstance(forth, TranslationGenerator | ImportedGenerator)
-        assert isinstance(back, TranslationGenerator | ImportedGenerator)
+        assert isinstance(forth, Generator) and isinstance(back, Generator)
         return CycleGANPipeline(forth, back, *self.domains)
 
     def evaluate(self, pipeline: Any, data: Data, count: int) -> Evaluation:
@@ -386,6 +414,31 @@ class CycleGAN(Plugin):
 
     def tab(self, page: Page) -> None:
         draw_tab(page, self)
+
+
+def evidence_of(pictures: Tensor, things: tuple[int, ...]) -> Tensor:
+    """(B, 3, H, W) in [-1, 1] -> (B, 1, H / 4, W / 4) in [0, 1]: where the classes from the first to the last are seen.
+
+    The product of what Lite0's classifier sees at twice and at four times the size: the one knows what it is, the
+    other where it ends.
+    """
+    size = tuple(side // 4 for side in pictures.shape[2:])
+    seen = [
+        classifier(pictures.device)(F.interpolate(pictures, scale_factor=factor, mode="bilinear"), things)
+        for factor in (2, 4)
+    ]
+    return torch.stack([F.interpolate(p, size, mode="bilinear") for p in seen]).prod(0)
+
+
+def gate_loss(logits: Tensor, there: Tensor, sure: float = 0.7) -> Tensor:
+    """Cross-entropy of logits (B, 1, h, w) where `there`, in [0, 1], is sure: above `sure`, or below 1 - `sure`.
+
+    Both sides count alike, however few places each has ("seed" loss of Kolesnikov & Lampert 2016, arXiv:1603.06098).
+    """
+    logits, total = logits.float(), logits.new_zeros((), dtype=torch.float32)
+    for sign, places in ((1, there > sure), (-1, there < 1 - sure)):
+        total = total + (F.softplus(-sign * logits) * places).sum() / places.sum().clamp(min=1)
+    return total
 
 
 def pooled(fakes: Tensor, step: Step, name: str) -> Tensor:

@@ -72,6 +72,9 @@ class Game:
                 fakes = self.duel.generate(batch, step)
                 take = self.duel.d_step if half == "d" else self.duel.g_step
                 self.losses[half] = float(take(batch, fakes, step).terms["adversarial"].detach())
+                moved = self.nets["generator" if half == "g" else "discriminator"]
+                if not (math.isfinite(self.losses[half]) and is_finite(moved)):
+                    raise ValueError(f"run: diverged at move {self.made + 1}: begin anew with lower rates")
         self.made += 1
         if self.made >= self.frames[-1][0] + self.every:
             self.frames.append((self.made, self._glimpse()))
@@ -135,6 +138,11 @@ def fingerprint(network: torch.nn.Module) -> str:
     for parameter in network.parameters():
         digest.update(parameter.detach().cpu().contiguous().numpy().data)
     return digest.hexdigest()[:8]
+
+
+def is_finite(network: torch.nn.Module) -> bool:
+    """Are all of a network's weights numbers?"""
+    return all(bool(norm.isfinite()) for norm in torch._foreach_norm([p.detach() for p in network.parameters()]))
 
 
 def _finite(value: float) -> float | None:

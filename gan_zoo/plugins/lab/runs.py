@@ -20,6 +20,7 @@ from typing import Any, NamedTuple, TypeVar
 from gan_zoo import hub
 from gan_zoo.parsing import parse_json
 from gan_zoo.plugin import MAX_SEED, Networks
+from gan_zoo.tasks import is_text
 from gan_zoo.plugins.lab.game import MOVES, Game
 from gan_zoo.plugins.lab.rules import FACES, FACES_MOST, SHAPE, Settings
 
@@ -164,6 +165,8 @@ def parse_run(text: str, presets: list[str]) -> dict[str, Any]:
     unknown = (set(run["rules"]) - allowed) | (set(run) - {"rules", "moves", "visit", "start"})
     if unknown:
         raise ValueError(f"run: {min(unknown)[:40]!r} is not part of a run")
+    if not is_text(json.dumps(run, ensure_ascii=False)):
+        raise ValueError(f"run: half of a character (a lone surrogate); expected {EXPECTED}")
     if not isinstance(run.get("visit", ""), str) or len(run.get("visit", "")) > 40 or len(run["moves"]) > 2000:
         raise ValueError("run: expected a visit of at most 40 characters and at most 2,000 kinds of moves")
     if "start" in run and run["start"] not in presets:
