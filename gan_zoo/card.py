@@ -39,6 +39,7 @@ class CardFacts:
     tags: list[str] = field(default_factory=list)
     licence_name: str = ""  # with the licence_id "other"
     licence_link: str = ""
+    shipped: bool = True  # does the plugin know the preset by its name?
 
 
 def model_card(facts: CardFacts) -> str:
@@ -51,8 +52,9 @@ def model_card(facts: CardFacts) -> str:
     if facts.scores and not facts.protocol:
         raise WeightsError(f"scores without a protocol say nothing: {', '.join(facts.scores)}")
 
+    preset = facts.preset if facts.shipped else "FOLDER_OR_REPO_ID"
     use = f"""```bash
-{" ".join(f"python -m gan_zoo infer {facts.plugin} --preset {facts.preset} {facts.example} --out pictures".split())}
+{" ".join(f"python -m gan_zoo infer {facts.plugin} --preset {preset} {facts.example} --out pictures".split())}
 ```
 
 Without the command line, once gan_zoo is installed (`trust_remote_code` runs one-line imports of it):

@@ -298,6 +298,8 @@ def _arguments(bench: Bench, task: Task) -> dict[str, Any] | None:
     """
     examples = bench.plugin.examples(task.name)
     arguments: dict[str, Any] = dict(examples[0]) if examples else {}
+    if arguments.pop("preset", None):  # made for weights that are not on the bench: only its pictures fit
+        arguments = {p.name: arguments[p.name] for p in task.parameters if p.type is ImageFile and p.name in arguments}
     for parameter in task.parameters:
         if parameter.name in arguments:
             continue

@@ -8,12 +8,11 @@ can go wrong is a `WeightsError` of one line.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import logging
 import os
 import re
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from functools import partial
@@ -21,18 +20,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from gan_zoo.card import CardFacts, model_card
-from gan_zoo.config import fitting
 from gan_zoo.errors import one_line
-from gan_zoo.weights import MANIFEST, P, WeightsError, check_name, load, read_file, read_manifest, recover, save, verify
+from gan_zoo.weights import MANIFEST, WeightsError, check_name, load, read_file, read_manifest, recover, save, verify
 
 if TYPE_CHECKING:  # torch takes seconds, and resolve, pull and push need it not
-    import torch
-
-    from gan_zoo.plugin import Plugin
+    pass
 
 __all__ = [
-    "MANIFEST", "CardFacts", "WeightsError", "answering_within", "as_trained", "check_name", "explain", "load",
-    "load_preset", "model_card", "preset_folder", "pull", "push", "read_manifest", "resolve", "save", "verify",
+    "MANIFEST", "CardFacts", "WeightsError", "answering_within", "cached_or_pulled", "check_name", "explain", "load",
+    "model_card", "pull", "push", "read_manifest", "resolve", "save", "verify",
     "weights_root",
 ]  # fmt: skip
 
@@ -95,40 +91,9 @@ def resolve(
     return _cached(repo_id, revision) or pull(repo_id, revision=revision)
 
 
-def load_preset(
-    plugin: Plugin, pipeline_class: type[P], preset: str | None = None, *, device: str | torch.device = "cpu"
-) -> P:
-    """The pipeline of a plugin's preset (the default one if None), or of a weights folder given as a path with a `/`.
-
-    Raises ValueError for a name the plugin does not have, WeightsError for weights that cannot be found or read.
-    """
-    return load(preset_folder(plugin, preset), pipeline_class, plugin=plugin.slug, device=device)
-
-
-def preset_folder(plugin: Plugin, preset: str | None = None) -> Path:
-    """The weights folder of a plugin's preset (the default one if None), or the one given as a path with a `/`."""
-    if preset is not None and "/" in preset.replace(os.sep, "/"):
-        return Path(preset)
-    named = plugin.preset(preset)
-    return resolve(plugin.slug, named.name, repo_id=named.repo_id, revision=named.revision)
-
-
-def as_trained(plugin: Plugin, preset: str | None = None, changed: Mapping[str, Any] | None = None) -> Plugin:
-    """The plugin with the settings by which a preset was trained, but for those `changed`.
-
-    Settings that it no longer has are passed over; where there is no such folder, which a plugin that loads in its own
-    way need not have, the defaults hold. Raises WeightsError for settings that do not fit.
-    """
-    changed = dict(changed or {})
-    names = [known.name for known in dataclasses.fields(plugin.Settings)]
-    if unknown := sorted(changed.keys() - set(names)):
-        raise WeightsError(f"{plugin.slug} has no setting {unknown[0]!r}; there are: {', '.join(names)}")
-    with contextlib.suppress(WeightsError):  # whoever loads them says what is wrong with the weights
-        changed = read_manifest(preset_folder(plugin, preset)).settings | changed
-    try:
-        return type(plugin)(plugin.Settings(**fitting(plugin.Settings, changed)))
-    except (TypeError, ValueError) as error:
-        raise WeightsError(f"these settings do not fit {plugin.slug}: {one_line(error)}") from None
+def cached_or_pulled(repo_id: str) -> Path:
+    """The weights folder of a repository, from the cache on this machine if all of it is there."""
+    return _cached(repo_id, None) or pull(repo_id)
 
 
 def _cached(repo_id: str, revision: str | None) -> Path | None:

@@ -194,15 +194,16 @@ class Evaluation(NamedTuple):
 class Panel(NamedTuple):
     """The Gradio components of a task: its arguments and its results by name, and the button between them.
 
-    `done` is the button's event: `done.success(...)` follows each result. `after(event)` runs the task, with what its
-    inputs hold by then, when another event has succeeded; it gives the event of that.
+    `then(function, inputs, outputs, **options)` is a follower: it runs after each result, whatever asked for it.
+    `after(event)` runs the task, with what its inputs hold by then, when another event has succeeded; `fit=True` first
+    puts an example that fits those inputs in the place of one that does not.
     """
 
     inputs: dict[str, Any]
     button: Any
     outputs: dict[str, Any]
-    done: Any
-    after: Callable[[Any], Any]
+    then: Callable[..., None]
+    after: Callable[..., Any]
     editor: Any = None  # what the panel's editor gave
 
 
@@ -215,12 +216,31 @@ class Page(Protocol):
         """Title, summary, paper, and the picker of trained models with licence and data."""
         ...
 
-    def panel(self, name: str, *, editor: Callable[[], Any] | None = None, behind: Sequence[str] = ()) -> Panel:
+    def panel(
+        self,
+        name: str,
+        *,
+        editor: Callable[[], Any] | None = None,
+        result: Callable[[], Any] | None = None,
+        behind: Sequence[str] = (),
+        hidden: Sequence[str] = (),
+    ) -> Panel:
         """A task's arguments, its button and its results, joined by the endpoint `/<slug>_<task>`; once a task.
 
         editor: draws what fills some of the arguments by other means, over them. behind: names of arguments that it
-        fills, which are then put into a drawer.
+        fills, which are then put into a drawer. result: draws over the results what shows them by other means. hidden:
+        arguments and results that stand there in such another form alone.
         """
+        ...
+
+    def opening(self, function: Callable[[str | None], list[Any]], outputs: Sequence[Any]) -> None:
+        """Once a visit, when the `gr.Tab` that is being drawn is first open: the values of `outputs`, from the name of
+        the preset. For a tab whose first sight is no panel's.
+        """
+        ...
+
+    def infer(self, task: str, preset: str | None = None, **arguments: Any) -> Any:
+        """A task's result, within the bounds of strangers; what fails is a gr.Error."""
         ...
 
     def standard(self) -> None:
@@ -256,6 +276,7 @@ class Plugin(ABC):
     score: ClassVar[Mapping[str, float]] = {"kid_x1000": 1.0}  # of `evaluate`, weighted: the least sum is the best
     pipeline_tag: ClassVar[str] = "unconditional-image-generation"  # as the Hub sorts models
     example: ClassVar[str] = ""  # flags that the first task needs, for the card: "--image photo.jpg"
+    opens_on: ClassVar[str | None] = None  # the preset that the page shows first, where it is not the default one
     columns: ClassVar[int | None] = None  # of the progress grid, where its rows mean something
     caption: ClassVar[str] = "Uncurated: fixed noise, no choice made."  # of that grid on the card
 
@@ -328,13 +349,13 @@ class Plugin(ABC):
     # -- load --------------------------------------------------------------------------------------------------------
 
     def load(self, preset: str | None = None, **options: Any) -> Any:
-        """The pipeline of a preset, of a weights folder, or of the default preset; `options` are `hub.load`'s.
+        """The pipeline of what `presets.find` finds by that name, or of the default preset; `options` are `hub.load`'s.
 
         Its class is `Pipeline`.
         """
-        from gan_zoo import hub
+        from gan_zoo import presets
 
-        return hub.load_preset(self, self.Pipeline, preset, **options)
+        return presets.load(self, preset, **options)
 
     def ready(self, preset: str | None = None) -> DiffusionPipeline:
         """The pipeline of a preset (name, or path of a weights folder), loaded once and kept; on a GPU if there is one.
@@ -381,7 +402,8 @@ class Plugin(ABC):
         return {task.name: task for task in tasks}
 
     def examples(self, task: str) -> list[dict[str, Any]]:
-        """Arguments with which a task shows something, pictures as paths: the page offers them, checks use the first.
+        """Arguments with which a task shows something, pictures as paths: the page opens on the first and offers all,
+        checks use the first. One that holds "preset" is for that preset alone.
 
         None by default: then checks call it with noise for each picture, and only if it needs no text.
         """
@@ -399,6 +421,8 @@ class Plugin(ABC):
         name = next(iter(tasks), None) if task is None else task
         if name not in tasks:
             raise ValueError(f"{self.slug} has no task {name!r}; there are: {', '.join(tasks)}")
+        from gan_zoo import presets
+
         chosen = tasks[name]
         checked = chosen.check(arguments, bounds)
         given = {p.name: checked[p.name] for p in chosen.parameters if p.type is not ImageFile}
@@ -406,7 +430,7 @@ class Plugin(ABC):
             if bounds == "page":
                 preset = self.preset(preset).name  # a stranger may not name folders of this machine
             result = chosen.function(self, self.ready(preset), **checked)
-            preset = Path(preset).name if preset else self.preset().name
+            preset = presets.name_of(self, preset)
         else:
             if preset is not None:
                 raise ValueError(f"{name} needs no weights, so it takes no preset; got {str(preset)[:80]!r}")

@@ -56,6 +56,7 @@ def publish(run: Trainer, evaluation: Evaluation) -> None:
         scores=evaluation.scores,
         protocol=evaluation.protocol,
         pictures=dict(zip(names, pictures, strict=True)),
+        shipped=preset in plugin.presets,
     )
     hub.save(
         plugin.pipeline(run.average()),

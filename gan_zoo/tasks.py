@@ -37,7 +37,8 @@ class Arg:
 
     `maximum` bounds strangers (page, API, MCP); `cli_maximum` bounds the owner of the machine (CLI, Python).
     `component` names a Gradio component class to use instead of the type's usual one. `names` are what the page calls
-    the choices of a Literal, in their order.
+    the choices of a Literal, in their order. `rare`: few need it, so the page keeps it in a drawer. `example` is what
+    the API page writes into its snippets, where there is no default.
     """
 
     label: Text
@@ -48,6 +49,8 @@ class Arg:
     step: float | None = None
     component: str | None = None
     names: tuple[Text, ...] | None = None
+    rare: bool = False
+    example: Any = None
 
 
 class Film(NamedTuple):

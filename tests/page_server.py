@@ -1,12 +1,13 @@
 """A real server of the page on loopback, for the tests of the API and in the browser.
 
-It shows every plugin there is, with untrained weights; a plugin with an argument of each type, which fails in each way;
-one that draws its own tab; and one that cannot be imported.
+It shows every plugin there is, with the shipped weights; a plugin with an argument of each type, which fails in each
+way; one that draws its own tab; and one that cannot be imported.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import tempfile
 from functools import cache
@@ -21,6 +22,7 @@ from PIL import Image, ImageOps
 from gan_zoo import hub, images, registry
 from gan_zoo.plugin import Arg, Film, ImageFile, Page, Plugin, Preset, Seed, Text, task
 
+SHIPPED = Path(__file__).resolve().parents[1] / "weights"
 BROKEN = registry.Broken("rings", "No module named 'rings_gan'")
 
 
@@ -103,10 +105,13 @@ class Mirror(Plugin):
 Mirror.__abstractmethods__ = frozenset()
 
 
-def save_untrained(root: Path) -> None:
-    """Weights folders of every preset there is, as an untrained network gives them."""
+def save_weights(root: Path) -> None:
+    """Weights folders of every preset there is: the shipped ones, else as an untrained network gives them."""
     for plugin in registry.discover().plugins.values():
         for preset in plugin.presets:
+            if (shipped := SHIPPED / plugin.slug / preset.name).is_dir():
+                shutil.copytree(shipped, root / plugin.slug / preset.name)
+                continue
             torch.manual_seed(0)
             nets = plugin.networks()
             for network in nets.generators.values():
@@ -147,7 +152,7 @@ def blocks() -> gr.Blocks:
     root = Path(tempfile.mkdtemp(prefix="gan-zoo-page-"))
     os.environ["GAN_ZOO_WEIGHTS"] = str(root / "weights")
     os.environ["GRADIO_TEMP_DIR"] = str(root / "cache")
-    save_untrained(root / "weights")
+    save_weights(root / "weights")
     found = registry.discover()
     plugins = {**found.plugins, "mirror": Mirror({}), "shutter": Shutter({})}
     zoo = registry.Registry(plugins, [*found.broken, BROKEN])

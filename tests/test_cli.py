@@ -216,7 +216,7 @@ def test_flags_with_underscores_may_be_written_with_hyphens(fail: Run, tmp_path:
         ("probe --out o --seed -1", "seed: expected a whole number from 0 to 4294967295, got -1"),
         ("probe --out o --colour red", "unrecognized arguments: --colour red"),
         ("probe --out o --preset nope", "probe has no preset 'nope'; there are: plain, twin"),
-        ("probe --out o --preset runs/nope", "--preset: there is no weights folder or finished run at 'runs/nope'"),
+        ("probe --out o --preset runs/nope", "there is no weights folder or finished run at 'runs/nope'"),
         ("probe.film --out o --format avi", "argument --format: invalid choice: 'avi' (choose from 'mp4', 'gif')"),
         ("probe.tint --out o", "the following arguments are required: --image"),
         ("probe.tint --out o --image nope.png", "--image: there is no file or folder 'nope.png'"),

@@ -23,7 +23,7 @@ from safetensors.torch import load_file, save_file
 from tiny_pipeline import OtherPipeline, TinyEvaluator, TinyPipeline, tiny
 from toy import Toy, ToySettings
 
-from gan_zoo import hub
+from gan_zoo import hub, presets
 from gan_zoo import weights as weights_folder
 from gan_zoo.hub import WeightsError
 
@@ -328,7 +328,7 @@ def server():
 
 PRELUDE = """
 import json, time
-from gan_zoo import hub
+from gan_zoo import hub, presets
 from gan_zoo import weights as weights_folder
 
 def attempt(function, *arguments, **options):
@@ -530,10 +530,12 @@ def test_a_preset_knows_the_settings_it_was_trained_with(tmp_path: Path) -> None
     facts = {"loss": "hinge", "width": 8, "of_yesterday": 1}
     pipeline = toy.pipeline(toy.networks())
     folder = hub.save(pipeline, tmp_path / "weights", plugin="toy", preset="squares", card="", settings=facts)
-    trained = hub.as_trained(Toy(), str(folder))
+    trained = presets.as_trained(Toy(), str(folder))
     assert trained.settings == ToySettings(loss="hinge", width=8)
     hub.save(pipeline, folder, plugin="toy", preset="squares", card="", settings={"width": "wide", "loss": "x"})
-    assert hub.as_trained(Toy(), str(folder)).settings.loss == "x"  # as told: the plugin itself says what it refuses
+    assert (
+        presets.as_trained(Toy(), str(folder)).settings.loss == "x"
+    )  # as told: the plugin itself says what it refuses
 
 
 # -- what strangers put there ------------------------------------------------------------------------------------------

@@ -9,9 +9,10 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import av
@@ -45,12 +46,21 @@ def browser() -> Iterator[Browser]:
 class Visit:
     """A page with what it asked for and what it complained of."""
 
-    def __init__(self, browser: Browser, query: str = "", locale: str = "en-US", width: int = 1200, dark: bool = False):
+    def __init__(
+        self,
+        browser: Browser,
+        query: str = "",
+        locale: str = "en-US",
+        width: int = 1200,
+        dark: bool = False,
+        watch: Callable[[Page], Any] = lambda page: None,
+    ):
         self.context = browser.new_context(
             locale=locale, viewport={"width": width, "height": 900}, color_scheme="dark" if dark else "light"
         )
         self.page: Page = self.context.new_page()
         self.page.set_default_timeout(SECONDS)
+        watch(self.page)
         self.hosts: set[str] = set()
         self.errors: list[str] = []
         self.page.on("request", lambda request: self.hosts.add(urlsplit(request.url).netloc))

@@ -39,8 +39,8 @@ def from_afar(slug: str, preset: str, folder: Path) -> list[int]:
     """8 x 8 mean colours of what the plugin's first task makes."""
     plugin = type(registry.get(slug))()  # others may have loaded other weights into the one that is in use
     name, task = next(iter(plugin.tasks().items()))
-    examples = plugin.examples(name)
-    arguments = dict(examples[0]) if examples else {}
+    examples = [each for each in plugin.examples(name) if each.get("preset", preset) == preset]
+    arguments = {key: value for key, value in examples[0].items() if key != "preset"} if examples else {}
     for parameter in task.parameters:
         if parameter.type is ImageFile and parameter.name not in arguments:
             waves = np.add.outer(np.arange(96), np.arange(96)) // 12 % 2 * 255

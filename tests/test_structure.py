@@ -64,7 +64,7 @@ def test_imports_point_downwards(path: Path) -> None:
         assert used == []
     elif own == "gan_zoo.plugin":  # its defaults of train and load ask for more, when they are called
         assert {name.rsplit(".", 1)[0] for name in used} <= {"gan_zoo.tasks", "gan_zoo"}
-        assert {name for name in used if not within(name, "gan_zoo.tasks")} == {"gan_zoo.trainer", "gan_zoo.hub"}
+        assert {name for name in used if not within(name, "gan_zoo.tasks")} == {"gan_zoo.trainer", "gan_zoo.presets"}
     elif home:  # may use everything below, and the page's helpers; never another plugin
         forbidden = [f for f in folders if f != home] + [a for a in ABOVE if a != "gan_zoo.ui"]
         assert [name for name in used if within(name, *forbidden)] == []

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
-
-if TYPE_CHECKING:  # torch takes seconds to import: each command imports what it needs, and --help needs nothing
-    from gan_zoo.plugin import Plugin
+from typing import NoReturn
 
 
 class Parser(argparse.ArgumentParser):
@@ -15,27 +12,6 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         raise ValueError(message)
-
-
-def preset_or_folder(plugin: Plugin, text: str | None) -> str | None:
-    """What `--preset` names, for `load`: a preset as it is, the weights folder of a run for the run."""
-    if text is None and not plugin.presets:
-        raise ValueError(f"{plugin.slug} has no trained weights yet: train it, and give its run by --preset runs/NAME")
-    if text is None or any(preset.name == text for preset in plugin.presets):
-        return text
-    if folder := weights_folder(text):
-        return str(folder)
-    if "/" in text or Path(text).exists():
-        raise ValueError(f"--preset: there is no weights folder or finished run at {text!r}")
-    return plugin.preset(text).name  # which says what there is
-
-
-def weights_folder(text: str) -> Path | None:
-    """The weights folder that a path names, itself or as the run that holds it; absolute, to be no preset's name."""
-    from gan_zoo import hub
-
-    path = Path(text).expanduser().absolute()
-    return next((p for p in (path, path / "weights") if (p / hub.MANIFEST).is_file()), None)
 
 
 def whole(text: str) -> int:

@@ -9,14 +9,14 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gan_zoo.cli import Parser, number, preset_or_folder, whole
+from gan_zoo.cli import Parser, number, whole
 
 if TYPE_CHECKING:
     from gan_zoo.plugin import Parameter, Task
 
 
 def infer(args: argparse.Namespace) -> int:
-    from gan_zoo import registry
+    from gan_zoo import presets, registry
     from gan_zoo.plugin import Film, Json
 
     slug, _, name = args.target.partition(".")
@@ -34,7 +34,9 @@ def infer(args: argparse.Namespace) -> int:
     )
     names = ", ".join(preset.name for preset in plugin.presets)
     if task.needs_weights:
-        parser.add_argument("--preset", metavar="P", help=f"{names or 'none yet'}; or path of a weights folder or run")
+        parser.add_argument(
+            "--preset", metavar="P", help=f"{names or 'none yet'}; or a weights folder, a run, or OWNER/NAME"
+        )
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder for the results")
     if Film in task.outputs.values():
         parser.add_argument("--format", choices=("mp4", "gif"), default="mp4", help="of films (default mp4)")
@@ -50,7 +52,10 @@ def infer(args: argparse.Namespace) -> int:
     for _, arguments in inputs:
         task.check(arguments)  # before seconds go into loading, and before anything is written
     if task.needs_weights:
-        preset = preset_or_folder(plugin, preset)
+        if presets.is_preset(plugin, preset):  # before seconds go into loading
+            plugin.preset(preset)
+        else:
+            presets.find(plugin, preset)
     out.mkdir(parents=True, exist_ok=True)
     written = failed = 0
     for stem, arguments in inputs:

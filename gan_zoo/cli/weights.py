@@ -8,15 +8,14 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from gan_zoo.cli import check_empty, preset_or_folder, weights_folder
+from gan_zoo.cli import check_empty
 
 
 def evaluate(args: argparse.Namespace) -> None:
-    from gan_zoo import hub, registry
+    from gan_zoo import presets, registry
 
-    plugin = registry.get(args.plugin)
-    preset = preset_or_folder(plugin, args.preset)
-    plugin = hub.as_trained(plugin, preset, dict(_setting(text) for text in args.set))
+    plugin, preset = registry.get(args.plugin), args.preset
+    plugin = presets.as_trained(plugin, preset, dict(_setting(text) for text in args.set))
     data = plugin.data(args.data, "validation", 0)
     evaluation = plugin.evaluate(plugin.load(preset), data, args.count)
     if not evaluation.scores:
@@ -44,25 +43,25 @@ def _setting(text: str) -> tuple[str, Any]:
 
 
 def push(args: argparse.Namespace) -> None:
-    from gan_zoo import hub
+    from gan_zoo import hub, presets
 
-    folder = weights_folder(args.source) or _preset_weights(args.source)
+    folder = presets.at(args.source) or _preset_weights(args.source)
     print(hub.push(folder, args.repo_id, revision=args.revision, private=args.private))
 
 
 def _preset_weights(name: str) -> Path:
     """The weights folder of the preset NAME, or PLUGIN/NAME. Raises ValueError: none, or several of that name."""
-    from gan_zoo import hub, registry
+    from gan_zoo import presets, registry
 
-    presets = [(plugin, preset) for plugin in registry.discover().plugins.values() for preset in plugin.presets]
-    found = [(g, p) for g, p in presets if name in (p.name, f"{g.slug}/{p.name}")]
+    known = [(plugin, preset) for plugin in registry.discover().plugins.values() for preset in plugin.presets]
+    found = [(g, p) for g, p in known if name in (p.name, f"{g.slug}/{p.name}")]
     if not found:
-        known = ", ".join(f"{g.slug}/{p.name}" for g, p in presets) or "none"
-        raise ValueError(f"{name!r} is neither a run nor a weights folder nor a preset; presets: {known}")
+        names = ", ".join(f"{g.slug}/{p.name}" for g, p in known) or "none"
+        raise ValueError(f"{name!r} is neither a run nor a weights folder nor a preset; presets: {names}")
     if len(found) > 1:
         raise ValueError(f"{name!r} could be {' or '.join(f'{g.slug}/{p.name}' for g, p in found)}: say which")
     plugin, preset = found[0]
-    return hub.preset_folder(plugin, preset.name)
+    return presets.find(plugin, preset.name)
 
 
 def pull(args: argparse.Namespace) -> None:

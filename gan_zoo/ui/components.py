@@ -26,13 +26,15 @@ class PictureData(ImageData):
             raise gr.Error(f"{images.EXPECTED}, uploaded as a file", print_exception=False) from None
 
 
-def input_component(words: Words, parameter: Parameter) -> Any:
-    """The component of a task's argument.
+def input_component(words: Words, parameter: Parameter, hidden: bool = False) -> Any:
+    """The component of a task's argument; hidden, it is there for callers and for what stands in for it.
 
     Values reach `Parameter.check` just as they were sent: components would round, clip or refuse each in its own way.
     """
     arg, kind = parameter.arg, parameter.type
     properties: dict[str, Any] = {"label": arg.label, "value": None if parameter.required else parameter.default}
+    if hidden:
+        properties["visible"] = "hidden"
     if kind is ImageFile:
         return _picture_input(words, parameter, properties)
     if arg.info is not None:
@@ -56,19 +58,29 @@ def input_component(words: Words, parameter: Parameter) -> Any:
         properties |= {"precision": 0 if kind is int else None, "step": arg.step or 1}
     made = words.make(component, **properties)
     made.preprocess = lambda payload: payload
+    if arg.example is not None:
+        made.example_payload = made.example_value = made.example_inputs = lambda: arg.example
     return made
 
 
+PHOTO = {"path": "photo.png", "meta": {"_type": "gradio.FileData"}}  # a caller's own, in the snippets of the API page
 DROP = Text("Drop a picture here, or click to choose one", "Suelta aquí una imagen, o haz clic para elegirla")
 
 
 def _picture_input(words: Words, parameter: Parameter, properties: dict[str, Any]) -> gr.Image:
     """A picture arrives as the path of an uploaded file, unopened: `images.read_image` alone opens it."""
     made = words.make(
-        gr.Image, type="filepath", image_mode=None, sources=["upload", "clipboard"], placeholder=DROP, **properties
+        gr.Image,
+        type="filepath",
+        image_mode=None,
+        sources=["upload", "clipboard"],
+        placeholder=DROP,
+        elem_classes="zoo-picture",
+        **properties,
     )
     made.data_model = PictureData
     made.preprocess = lambda payload: payload.path if payload is not None else None
+    made.example_payload = made.example_value = lambda: dict(PHOTO)
 
     async def only_uploads(path: str | Path | None) -> str | None:
         if path is not None and str(path).startswith(("http:", "https:")):  # a download would have no bounds
@@ -82,11 +94,13 @@ def _picture_input(words: Words, parameter: Parameter, properties: dict[str, Any
 RESULT = Text("Result", "Resultado")
 
 
-def output_component(words: Words, name: str, kind: Any) -> Any:
-    """The component that shows a result of this type."""
+def output_component(words: Words, name: str, kind: Any, hidden: bool = False) -> Any:
+    """The component that shows a result of this type; hidden, it is there for callers and for what stands in for it."""
     alone = name == "result"  # a single result needs no name over it
     label = RESULT if alone else name.replace("_", " ").capitalize()
     common = {"label": label, "show_label": not alone, "elem_classes": "zoo-result"}
+    if hidden:
+        common["visible"] = "hidden"
     if get_origin(kind) is list:
         return words.make(
             gr.Gallery, format="png", columns=4, height="auto", object_fit="contain", interactive=False,

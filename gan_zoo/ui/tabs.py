@@ -6,8 +6,6 @@ import html
 import inspect
 import json
 import logging
-import re
-import threading
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from typing import Any
@@ -16,9 +14,11 @@ import gradio as gr
 from gradio.context import Context
 from PIL import Image
 
+from gan_zoo import presets
 from gan_zoo.plugin import Panel, Parameter, Plugin, Preset, Task, Text
 from gan_zoo.ui import calls
 from gan_zoo.ui.components import input_component, output_component
+from gan_zoo.ui.looks import Looks, Shown
 from gan_zoo.ui.words import Words, both
 
 log = logging.getLogger(__name__)
@@ -29,8 +29,8 @@ RUN = Text("Generate", "Generar")
 DICE = Text("Random", "Al azar")
 EXAMPLES = Text("Examples", "Ejemplos")
 BEHIND = Text("In words", "Con palabras")
+MORE = Text("More settings", "Más ajustes")
 LICENCES = {"open": Text("open", "abierto"), "research": Text("research only", "solo investigación")}
-NO_LOOK = Text("Nothing to show yet", "Aún no hay nada que mostrar")
 
 
 class Page:
@@ -41,10 +41,19 @@ class Page:
         self.make = words.make
         self.words = words
         self.tasks = plugin.tasks()
+        self.looks = Looks(plugin)
         self.placed: list[str] = []
+        self.shown: list[Shown] = []  # the panels with a first look
         self.hidden = False  # are panels being placed that nobody sees?
         self.begun = False  # has the header been drawn?
         self.preset: Any = None
+        self.first_preset: str | None = None
+
+    def infer(self, task: str, preset: str | None = None, **arguments: Any) -> Any:
+        return calls.infer(self.plugin.slug, task, preset, arguments)
+
+    def answering(self, function: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
+        return calls.answering(self.plugin, function)
 
     def standard(self) -> None:
         self.header()
@@ -57,7 +66,7 @@ class Page:
                     self.panel(name)
 
     def complete(self) -> None:
-        """Gives the tasks that a tab of its own did not place their endpoints."""
+        """Gives the tasks that a tab of its own did not place their endpoints, and the picker its effect."""
         self.hidden = True
         with gr.Column(visible=False):
             if not self.begun:
@@ -65,6 +74,9 @@ class Page:
             for name in self.tasks:
                 if name not in self.placed:
                     self.panel(name)
+        self._show_other_presets()
+
+    # -- the header ----------------------------------------------------------------------------------------------------
 
     def header(self) -> None:
         plugin = self.plugin
@@ -84,22 +96,32 @@ class Page:
         if not any(task.needs_weights for task in self.tasks.values()):  # nothing to pick, but something to know
             gr.HTML("".join(about.values()), padding=False, elem_classes="zoo-preset")
             return
+        self.first_preset = default.name
+        if (first := self.plugin.opens_on) and presets.is_here(self.plugin, first):
+            self.first_preset = first
         self.preset = self.words.make(
             gr.Dropdown,
             label=TRAINED,
             choices=[(preset.title, preset.name) for preset in self.plugin.presets],
-            value=default.name,
+            value=self.first_preset,
             interactive=len(self.plugin.presets) > 1,
         )
         self.preset.preprocess = lambda payload: payload
-        shown = gr.HTML(about[default.name], padding=False, elem_classes="zoo-preset")
+        shown = gr.HTML(about[self.first_preset], padding=False, elem_classes="zoo-preset")
         script = f"(name) => ({json.dumps(about, ensure_ascii=False)})[name] ?? ''"
         self.preset.change(None, self.preset, shown, js=script)
 
-    def answering(self, function: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
-        return calls.answering(self.plugin, function)
+    # -- a panel -------------------------------------------------------------------------------------------------------
 
-    def panel(self, name: str, *, editor: Callable[[], Any] | None = None, behind: Sequence[str] = ()) -> Panel:
+    def panel(
+        self,
+        name: str,
+        *,
+        editor: Callable[[], Any] | None = None,
+        result: Callable[[], Any] | None = None,
+        behind: Sequence[str] = (),
+        hidden: Sequence[str] = (),
+    ) -> Panel:
         if name in self.placed:
             raise ValueError(f"{self.plugin.slug}: the panel of {name!r} is placed twice")
         if not self.begun:
@@ -108,16 +130,36 @@ class Page:
         self.placed.append(name)
         with gr.Row(equal_height=False, elem_classes="zoo-panel"):
             with gr.Column(scale=2, min_width=280, elem_classes="zoo-arguments"):
-                gr.HTML(f"<p>{both(task.summary)}</p>", padding=False, elem_classes="zoo-hint")
+                mark = f"{self.plugin.slug}/{name}"
+                gr.HTML(f'<p data-zoo-panel="{mark}">{both(task.summary)}</p>', padding=False, elem_classes="zoo-hint")
                 edited = None if editor is None else editor()
-                inputs = self._arguments(task, behind)
-                self._examples(name, inputs)
+                inputs = self._arguments(task, behind, hidden)
                 button = self.words.make(gr.Button, value=RUN, variant="primary", elem_classes="zoo-run")
-            with gr.Column(scale=3, min_width=280):
+                inputs |= self._drawer(BEHIND, [p for p in task.parameters if p.name in behind])
+                inputs |= self._drawer(MORE, [p for p in task.parameters if p.name not in inputs])
+                offered = self._examples(task, inputs)
+            with gr.Column(scale=3, min_width=280, elem_classes="zoo-results"):
                 notice = gr.HTML(visible=False, padding=False, elem_classes="zoo-notice")
-                alone = list(task.outputs.values()).count(Image.Image) < 2  # pictures to compare stand side by side
-                with nullcontext() if alone else gr.Row():
-                    outputs = {name: output_component(self.words, name, kind) for name, kind in task.outputs.items()}
+                if result is not None:
+                    result()
+                seen = [kind for output, kind in task.outputs.items() if output not in hidden]
+                with nullcontext() if seen.count(Image.Image) < 2 else gr.Row():  # to compare, they stand side by side
+                    outputs = {
+                        output: output_component(self.words, output, kind, output in hidden)
+                        for output, kind in task.outputs.items()
+                    }
+        inputs = {parameter.name: inputs[parameter.name] for parameter in task.parameters}
+        _need(button, [inputs[parameter.name] for parameter in task.parameters if parameter.required])
+        events = self._events(task, inputs, outputs, button)
+        if self.looks.possible(task) and not self.hidden:
+            self._first_look(task, notice, inputs, outputs, events)
+        for load in offered:
+            events.after(load)
+        return Panel(inputs, button, outputs, events.then, events.after, edited)
+
+    def _events(self, task: Task, inputs: dict[str, Any], outputs: dict[str, Any], button: Any) -> Events:
+        """The task's endpoint, and the button that calls it."""
+        refit = self._refit(task, inputs)
         picked = {"preset": self.preset} if task.needs_weights and self.preset is not None else {}
         call: dict[str, Any] = {
             "fn": _endpoint(self.plugin, task, bool(picked)),
@@ -126,63 +168,32 @@ class Page:
             "concurrency_limit": calls.STREAMS if task.streams else calls.AT_ONCE,
             "concurrency_id": f"{self.plugin.slug}{'-streams' if task.streams else ''}",
         }
-        click, seen = button.click(**call, api_name=f"{self.plugin.slug}_{name}"), None
-        looks = task.first_look and not task.streams and not any(parameter.required for parameter in task.parameters)
-        if looks and not self.hidden:
-            seen = self._first_look(task, notice, list(outputs.values()))
-            click.success(None, None, notice, js="() => ({__type__: 'update', visible: false})")
+        name, default = f"{self.plugin.slug}_{task.name}", self.plugin.default_preset
+        if picked and default is not None and self.first_preset != default.name:
+            # Callers go on with the default preset, which is their component's value, whatever the page opens on.
+            told = gr.Textbox(default.name, label=TRAINED.en, visible=False)
+            told.preprocess = lambda payload: payload
+            kept: dict[str, Any] = call | {"inputs_kwargs": {**inputs, "preset": told}}
+            gr.Button(visible=False).click(**kept, api_name=name)
+            return Events(button.click(**call, api_visibility="private"), call, refit)
+        return Events(button.click(**call, api_name=name), call, refit)
 
-        def after(event: Any) -> Any:
-            if seen is not None:  # a first look that comes later must not be drawn over what is asked for now
-                event = event.success(lambda: True, None, seen, api_visibility="private", show_progress="hidden")
-            return event.success(**call, api_visibility="private")
-
-        return Panel(inputs, button, outputs, click, after, edited)
-
-    def _arguments(self, task: Task, behind: Sequence[str]) -> dict[str, Any]:
-        """The component of each argument, by name; those `behind` an editor in a drawer that is closed."""
+    def _arguments(self, task: Task, behind: Sequence[str], hidden: Sequence[str]) -> dict[str, Any]:
+        """The components of the arguments that stand before the button, by name."""
         drawn: dict[str, Any] = {}
         for parameter in task.parameters:
-            if parameter.name not in behind:
+            if parameter.name in hidden:
+                drawn[parameter.name] = input_component(self.words, parameter, hidden=True)
+            elif parameter.name not in behind and not parameter.arg.rare:
                 drawn[parameter.name] = self._argument(parameter)
-        if behind:
-            with self.words.make(gr.Accordion, label=BEHIND, open=False):
-                for parameter in task.parameters:
-                    if parameter.name in behind:
-                        drawn[parameter.name] = self._argument(parameter)
-        return {parameter.name: drawn[parameter.name] for parameter in task.parameters}
+        return drawn
 
-    def _examples(self, name: str, inputs: dict[str, Any]) -> None:
-        examples = self.plugin.examples(name)
-        if not examples:
-            return
-        given = [parameter for parameter in inputs if parameter in examples[0]]
-        rows = [[example[parameter] for parameter in given] for example in examples]
-        shown = gr.Examples(rows, [inputs[parameter] for parameter in given], label=EXAMPLES.en, cache_examples=False)
-        self.words.said.append((shown.dataset, {"label": EXAMPLES}))
-
-    def _first_look(self, task: Task, notice: Any, outputs: list[Any]) -> gr.State:
-        """Once a visit, when the panel's tab is first open: nobody waits for tabs that nobody looks at.
-
-        Gives the state that says whether it was.
-        """
-        seen = gr.State(False)
-        around = Context.block
-        while around is not None and not isinstance(around, gr.Tab):
-            around = around.parent
-        look = _look_once(self.plugin, task)
-        arguments: dict[str, Any] = {
-            "fn": lambda again: [True, *([gr.skip()] * (1 + len(outputs)) if again else look())],
-            "inputs": seen,
-            "outputs": [seen, notice, *outputs],
-            "api_visibility": "private",
-            "show_progress": "minimal",
-            "concurrency_limit": calls.AT_ONCE,
-            "concurrency_id": self.plugin.slug,
-        }
-        if around is not None:
-            around.select(**arguments)
-        return seen
+    def _drawer(self, label: Text, parameters: Sequence[Parameter]) -> dict[str, Any]:
+        """Arguments in a drawer that is closed."""
+        if not parameters:
+            return {}
+        with self.words.make(gr.Accordion, label=label, open=False, elem_classes="zoo-later"):
+            return {parameter.name: self._argument(parameter) for parameter in parameters}
 
     def _argument(self, parameter: Parameter) -> Any:
         if parameter.arg.component != "Number" or parameter.type is not int or parameter.arg.maximum is None:
@@ -193,6 +204,178 @@ class Page:
         low, high = int(parameter.arg.minimum or 0), int(parameter.arg.maximum)
         dice.click(None, None, number, js=f"() => {low} + Math.floor(Math.random() * {high - low + 1})")
         return number
+
+    # -- examples and first looks --------------------------------------------------------------------------------------
+
+    def _examples(self, task: Task, inputs: dict[str, Any]) -> list[Any]:
+        """The examples of each preset, of which those of the chosen one are seen; the events of a click on them."""
+        presets = [preset.name for preset in self.plugin.presets] or [None]
+        rows = {preset: self.looks.examples(task, preset) for preset in presets}
+        if not any(len(each) > 1 for each in rows.values()):  # one alone stands in its place already
+            return []
+        if all(each == rows[presets[0]] for each in rows.values()):
+            presets = presets[:1]
+        events, groups = [], {}
+        for preset in presets:
+            if not rows[preset]:
+                continue
+            shown = len(presets) == 1 or preset == self.first_preset
+            with gr.Column(visible=shown, elem_classes="zoo-later zoo-examples") as groups[preset]:
+                given = [name for name in inputs if name in rows[preset][0]]
+                picture = next((name for name in given if isinstance(inputs[name], gr.Image)), given[0])
+                made = gr.Examples(
+                    [[each[name] for name in given] for each in rows[preset]],
+                    [inputs[name] for name in given],
+                    label=EXAMPLES.en,
+                    cache_examples=False,
+                    example_labels=None
+                    if isinstance(inputs[picture], gr.Image)
+                    else [each[picture] for each in rows[preset]],
+                )
+            self.words.said.append((made.dataset, {"label": EXAMPLES}))
+            events.append(made.load_input_event)
+        if len(groups) > 1:
+            script = (
+                f"(name) => {json.dumps(list(groups))}.map((one) => ({{__type__: 'update', visible: one === name}}))"
+            )
+            self.preset.change(None, self.preset, list(groups.values()), js=script)
+        return events
+
+    def _first_look(
+        self, task: Task, notice: Any, inputs: dict[str, Any], outputs: dict[str, Any], events: Events
+    ) -> None:
+        """Once a visit, when the panel's tab is first open: nobody waits for tabs that nobody looks at."""
+        seen, around = gr.State(False), _tab_around()
+        look = Shown(task, seen, notice, inputs, outputs, events.follow)
+
+        def first(again: bool, preset: str | None = None) -> list[Any]:
+            return look.untouched() if again else look.of(lambda: self.looks.first(task, preset))
+
+        if around is not None:
+            told = [seen, *self._picker(task)]
+            events.follow(around.select(first, told, look.components(), **self._quiet(), show_progress="minimal"))
+        events.seen = seen
+        events.click.success(None, None, notice, js="() => ({__type__: 'update', visible: false})")
+        self.shown.append(look)
+
+    def opening(self, function: Callable[[str | None], list[Any]], outputs: Sequence[Any]) -> None:
+        seen, around = gr.State(False), _tab_around()
+        if around is None:
+            raise ValueError(f"{self.plugin.slug}: opening() belongs inside a gr.Tab")
+
+        def first(again: bool, preset: str | None = None) -> list[Any]:
+            try:
+                return [True, *([gr.skip()] * len(outputs) if again else function(preset))]
+            except gr.Error as error:
+                log.warning("no first look of %s: %s", self.plugin.slug, error.message)
+                return [True, *[gr.skip()] * len(outputs)]
+
+        picker = [] if self.preset is None else [self.preset]
+        around.select(first, [seen, *picker], [seen, *outputs], **self._quiet(), show_progress="minimal")
+
+    def _picker(self, task: Task) -> list[Any]:
+        return [self.preset] if task.needs_weights and self.preset is not None else []
+
+    def _quiet(self) -> dict[str, Any]:
+        """Of an event that runs the plugin, and is no endpoint."""
+        return {
+            "api_visibility": "private",
+            "concurrency_limit": calls.AT_ONCE,
+            "concurrency_id": self.plugin.slug,
+        }
+
+    def _refit(self, task: Task, inputs: dict[str, Any]) -> dict[str, Any]:
+        """An event that puts a fitting example in place of one that does not fit."""
+
+        def refit(*values: Any) -> list[Any]:
+            given = dict(zip(inputs, values))
+            changed = self.looks.fitting(task, values[len(inputs)] if len(values) > len(inputs) else None, given)
+            return [changed.get(name, gr.skip()) for name in inputs]
+
+        return {
+            "fn": refit,
+            "inputs": [*inputs.values(), *self._picker(task)],
+            "outputs": list(inputs.values()),
+            "api_visibility": "private",
+            "show_progress": "hidden",
+        }
+
+    def _show_other_presets(self) -> None:
+        """When another preset is chosen, the open panel shows it, and the others will when they are opened."""
+        looks = [look for look in self.shown if look.task.needs_weights]
+        if self.preset is None or len(self.plugin.presets) < 2 or not looks:
+            return
+        sizes = [len(look.inputs) for look in looks]
+
+        def changed(opened: str, preset: str, *values: Any) -> list[Any]:
+            made: list[Any] = []
+            left = list(values)
+            for look, size in zip(looks, sizes):
+                given, left = dict(zip(look.inputs, left[:size])), left[size:]
+                if look.task.name == opened:
+                    made += look.of(lambda look=look, given=given: self.looks.again(look.task, preset, given))
+                else:
+                    made += [False, *look.untouched()[1:]]
+            return made
+
+        opened = gr.Textbox(visible=False)
+        opened.preprocess = lambda payload: payload
+        which = f"(_, ...rest) => [zoo.opened({json.dumps(self.plugin.slug)}), ...rest]"
+        event = self.preset.input(
+            changed,
+            [opened, self.preset, *(component for look in looks for component in look.inputs.values())],
+            [component for look in looks for component in look.components()],
+            js=which,
+            **self._quiet(),
+            show_progress="minimal",
+        )
+        for look in looks:
+            look.follow(event)
+
+
+class Events:
+    """What runs a panel's task: its button, and other events after which it is run; and what follows each result."""
+
+    def __init__(self, click: Any, call: dict[str, Any], refit: dict[str, Any]):
+        self.click, self.call, self.refit = click, call, refit
+        self.seen: Any = None  # the state of a first look, which must not be drawn over what is asked for now
+        self.all, self.followers = [click], list[tuple[tuple[Any, ...], dict[str, Any]]]()
+
+    def then(self, *given: Any, **options: Any) -> None:
+        self.followers.append((given, options))
+        for event in self.all:
+            event.success(*given, **options)
+
+    def follow(self, event: Any) -> Any:
+        """From now on this event gives results, too."""
+        self.all.append(event)
+        for given, options in self.followers:
+            event.success(*given, **options)
+        return event
+
+    def after(self, event: Any, fit: bool = False) -> Any:
+        if fit:
+            event = event.success(**self.refit)
+        if self.seen is not None:
+            event = event.success(lambda: True, None, self.seen, api_visibility="private", show_progress="hidden")
+        return self.follow(event.success(**self.call, api_visibility="private"))
+
+
+def _tab_around() -> Any:
+    """The `gr.Tab` that is being drawn."""
+    around = Context.block
+    while around is not None and not isinstance(around, gr.Tab):
+        around = around.parent
+    return around
+
+
+def _need(button: Any, needed: list[Any]) -> None:
+    """The button waits for what its task cannot do without: nobody is told off for what is not there yet."""
+    if not needed:
+        return
+    button.interactive = False
+    script = "(...given) => ({__type__: 'update', interactive: given.every((value) => value !== null && value !== '')})"
+    gr.on([component.change for component in needed], None, needed, button, js=script)
 
 
 def _about(preset: Preset) -> str:
@@ -221,31 +404,3 @@ def _endpoint(plugin: Plugin, task: Task, picks: bool) -> Callable[..., Any]:
     about = f"{plugin.title.en}. {task.title.en}: {task.summary.en}"
     run.__doc__ = "\n".join([about, "", "Args:", *(f"    {name}: {text}" for name, text in told)])
     return run
-
-
-def _look_once(plugin: Plugin, task: Task) -> Callable[[], Any]:
-    """What a panel shows before anyone asks: the task with its defaults, computed for the first visitor and kept.
-
-    Where that fails, the panel's notice says why.
-    """
-    kept: list[Any] = []
-    lock = threading.Lock()
-
-    def look() -> list[Any]:
-        with lock:
-            if not kept:
-                try:
-                    kept.append(calls.infer(plugin.slug, task.name, None, {}))
-                except gr.Error as error:
-                    log.warning("no first look of %s.%s: %s", plugin.slug, task.name, error.message)
-                    return [gr.HTML(_notice(error.message), visible=True), *[gr.skip()] * len(task.outputs)]
-        shown = calls.as_outputs(task, kept[0])
-        return [gr.skip(), *(shown if len(task.outputs) > 1 else [shown])]
-
-    return look
-
-
-def _notice(line: str) -> str:
-    """The line as HTML, `commands` set as code."""
-    code = re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(line, quote=False))
-    return f"<h3>{both(NO_LOOK)}</h3><p>{code}</p>"

@@ -44,6 +44,7 @@ from gan_zoo.plugins.anime.pipeline import AnimePipeline
 from gan_zoo.plugins.anime.readback import draw_labelled
 from gan_zoo.plugins.anime.tab import draw_tab
 
+FIRST_CHANGE = "hair_color=blue"
 FIRST_SEED = 26  # what a visitor sees first: a fair face, as chance gives them, not the poor one of 0
 Truncation = Annotated[
     float,
@@ -448,7 +449,12 @@ class Anime(Plugin):
         self,
         pipeline: AnimePipeline,
         *,
-        to: Annotated[str, Arg(Text("Change", "Cambio"), info=Text("Such as hair_color=blue", "Como hair_color=blue"))],
+        to: Annotated[
+            str,
+            Arg(
+                Text("Change", "Cambio"), Text("Such as hair_color=blue", "Como hair_color=blue"), example=FIRST_CHANGE
+            ),
+        ],
         wishes: Wishes = ANY,
         seed: Seed = FIRST_SEED,
         truncation: Truncation = 1.0,
@@ -570,6 +576,9 @@ class Anime(Plugin):
         return made
 
     # -- the page ----------------------------------------------------------------------------------------------------
+
+    def examples(self, task: str) -> list[dict[str, Any]]:
+        return [{"to": FIRST_CHANGE, "preset": "characters"}] if task == "change" else []
 
     def tab(self, page: Page) -> None:
         draw_tab(page, self.tasks(), [preset.name for preset in self.presets])

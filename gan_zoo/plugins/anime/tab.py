@@ -54,8 +54,8 @@ def draw_tab(page: Page, tasks: Mapping[str, Task], presets: Sequence[str]) -> N
         for name, task in tasks.items():
             with page.make(gr.Tab, label=task.title, id=name):
                 if name == "change":
-                    chosen = page.make(gr.Dropdown, label=CHOOSE, choices=_changes(), value=None)
-                if name == "order":
+                    panels[name] = page.panel(name, editor=lambda: _choice(page), hidden=["to"])
+                elif name == "order":
                     panels[name] = page.panel(name, editor=lambda: _swatches(page), behind=tuple(ATTRIBUTES))
                 else:
                     panels[name] = page.panel(name)
@@ -67,14 +67,16 @@ def draw_tab(page: Page, tasks: Mapping[str, Task], presets: Sequence[str]) -> N
             buttons=["download", "fullscreen"],
         )  # fmt: skip
 
-    chosen.change(None, chosen, panels["change"].inputs["to"], js="(pair) => pair ?? ''")
+    to, chosen = panels["change"].inputs["to"], panels["change"].editor
+    panels["change"].after(chosen.input(None, chosen, to, js="(pair) => pair ?? ''"))
+    to.change(None, to, chosen, js=f"(to) => ({json.dumps([pair for _, pair in _changes()])}).includes(to) ? to : null")
     _order_by_swatches(panels["order"])
     for name, buttons in onward:
         _go_on(panels, name, buttons, tabs)
     for panel in panels.values():
         for output in panel.outputs.values():
             if isinstance(output, (gr.Gallery, gr.Image)):  # kept by the browser alone, as the files that they are
-                panel.done.success(None, [output, history], history, js=REMEMBER)
+                panel.then(None, [output, history], history, js=REMEMBER)
 
     fields = [(name, field) for name, panel in panels.items() if name != "restore" for field in panel.inputs]
 
@@ -86,13 +88,19 @@ def draw_tab(page: Page, tasks: Mapping[str, Task], presets: Sequence[str]) -> N
         filled = [arguments[f] if made.get("task") == name and f in arguments else gr.skip() for name, f in fields]
         return [preset if preset in presets else gr.skip(), *filled]
 
-    panels["restore"].done.success(
+    panels["restore"].then(
         fill,
         panels["restore"].outputs["result"],
         [page.preset, *(panels[name].inputs[field] for name, field in fields)],
         api_visibility="private",
         show_progress="hidden",
     )
+
+
+def _choice(page: Page) -> Any:
+    import gradio as gr
+
+    return page.make(gr.Dropdown, label=CHOOSE, choices=_changes(), value=None)
 
 
 def _changes() -> list[tuple[Text, str]]:

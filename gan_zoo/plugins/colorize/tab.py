@@ -15,6 +15,7 @@ from gan_zoo.plugin import MAX_SEED, Page, Text
 from gan_zoo.plugins.colorize.colours import dabs_to_hints
 from gan_zoo.plugins.colorize.drawn import draw_character
 
+FIRST = 0  # the example that the tab opens with
 SIZE = 512  # of the empty sheet and of the examples
 BRUSHES = ["#000000", "#f6d7c3", "#8d5a3c", "#d9a441", "#b5382a", "#e79ab8", "#7b5ea7", "#3f6fb5", "#4fa3a5", "#5a8f4e",
            "#9aa0a8", "#ffffff"]  # fmt: skip
@@ -79,32 +80,47 @@ def draw_tab(page: Page) -> None:
                     compared = page.make(
                         gr.ImageSlider, label=COMPARED, interactive=False, format="png", type="filepath"
                     )
+
+            def opening(preset: str | None) -> list[Any]:
+                art = example(FIRST)
+                return [art, (art, page.infer("paint", preset, image=_kept(art)))]
+
+            page.opening(opening, [editor, compared])
         with page.make(gr.Tab, label=FORM_TAB, id="form", render_children=True):
             panel = page.panel("paint")
         with page.make(gr.Tab, label=EXTRACT_TAB, id="extract"):
             page.panel("extract")
 
     private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-    other.click(lambda: example(random.randrange(MAX_SEED)), None, editor, **private)
     image, hints, result = panel.inputs["image"], panel.inputs["hints"], panel.outputs["result"]
-    drawn = gr.on([go.click, editor.input], _arguments, editor, [image, hints], trigger_mode="always_last", **private)
-    painted = panel.after(drawn)
-    for event in (painted, panel.done):
-        event.success(images.before_and_after, [image, result], compared, **private)
+    changed = [go.click, editor.input] + ([] if page.preset is None else [page.preset.input])
+    panel.after(gr.on(changed, _arguments, editor, [image, hints], trigger_mode="always_last", **private))
+
+    def another() -> tuple[Image.Image, str, str]:
+        art = example(random.randrange(MAX_SEED))
+        return art, _kept(art), ""
+
+    panel.after(other.click(another, None, [editor, image, hints], **private))
+    panel.then(images.before_and_after, [image, result], compared, **private)
 
 
 def _editor(page: Page, gr: Any) -> Any:
     return page.make(
         gr.ImageEditor, label=SHEET, type="pil", image_mode="RGBA", format="png", sources=["upload", "clipboard"],
         brush=gr.Brush(default_size=6, colors=BRUSHES, default_color=BRUSHES[0]), layers=False, transforms=[],
-        canvas_size=(SIZE, SIZE), value=example(0),
+        canvas_size=(SIZE, SIZE),
     )  # fmt: skip
 
 
 def _arguments(drawing: dict[str, Any] | None) -> tuple[str, str]:
     """The editor's value -> path of the line art, and hints."""
-    from gradio import processing_utils, utils
-
     drawing = drawing or {"background": None, "layers": []}
     lines, hints = split_drawing(drawing["background"], drawing["layers"])
-    return processing_utils.save_pil_to_cache(lines, utils.get_upload_folder(), format="png"), hints
+    return _kept(lines), hints
+
+
+def _kept(picture: Image.Image) -> str:
+    """The path of a picture, kept where uploads are."""
+    from gradio import processing_utils, utils
+
+    return processing_utils.save_pil_to_cache(picture, utils.get_upload_folder(), format="png")

@@ -46,7 +46,7 @@ from gan_zoo.plugins.cyclegan.networks import (
     TranslationGenerator,
 )
 from gan_zoo.plugins.cyclegan.pipeline import CycleGANPipeline, Generator
-from gan_zoo.plugins.cyclegan.tab import draw_examples, draw_tab
+from gan_zoo.plugins.cyclegan.tab import draw_tab, find_examples
 from gan_zoo.plugins.cyclegan.unpaired import Unpaired, read_domains, read_neutral
 
 POOL = 50  # pictures of a history buffer, as in the paper
@@ -71,7 +71,7 @@ class Settings:
     loss: str = setting("hinge", "one of gan_zoo/losses.py")
     augment: str = setting("translation,cutout", "of what D sees: a picture and its translation alike")
     cycle: float = setting(5.0, "weight of |B(A(x)) - x|")
-    coarse_cycle: float = setting(0.0, "the same at a quarter of the size, where stripes need not be remembered")
+    coarse_cycle: float = setting(0.0, "the same at an eighth of the size, where stripes need not be remembered")
     things: tuple[int, ...] = setting(
         (), "first and last ImageNet class of what 'seeing' may change (mammals: 147,388)"
     )
@@ -127,7 +127,7 @@ Direction = Annotated[
         ),
     ),
 ]
-Strength = Annotated[float, Arg(Text("Strength", "Fuerza"), minimum=0.0, maximum=1.0, step=0.05)]
+Strength = Annotated[float, Arg(Text("Strength", "Fuerza"), minimum=0.0, maximum=1.0, step=0.05, rare=True)]
 WorkingSize = Annotated[
     int,
     Arg(
@@ -140,6 +140,7 @@ WorkingSize = Annotated[
         maximum=768,
         cli_maximum=4096,
         step=32,
+        rare=True,
     ),
 ]
 PAINTINGS = Text(
@@ -193,6 +194,7 @@ class CycleGAN(Plugin):
     Pipeline: ClassVar[type] = CycleGANPipeline
     settings: Settings
     score: ClassVar[dict[str, float]] = {"score": 1.0}
+    opens_on: ClassVar[str | None] = "horse2zebra"
     pipeline_tag: ClassVar[str] = "image-to-image"
     example: ClassVar[str] = "--image photo.jpg"
     columns: ClassVar[int] = 8
@@ -274,7 +276,7 @@ class CycleGAN(Plugin):
                 again = nets[other](fakes[f"fake_{y}"])
                 terms[f"cycle_{x}"] = s.cycle * F.l1_loss(again, batch[x])
                 if s.coarse_cycle > 0:
-                    coarse = F.l1_loss(F.avg_pool2d(again, 4), F.avg_pool2d(batch[x], 4))
+                    coarse = F.l1_loss(F.avg_pool2d(again, 8), F.avg_pool2d(batch[x], 8))
                     terms[f"coarse_cycle_{x}"] = s.coarse_cycle * coarse
             if s.identity > 0:
                 terms[f"identity_{y}"] = s.identity * F.l1_loss(nets[net](batch[y]), batch[y])
@@ -354,7 +356,7 @@ class CycleGAN(Plugin):
         facts = hub.CardFacts(
             title=f"{self.title.en}: imported", plugin=self.slug, preset=out.name, licence="research",
             licence_id="other", licence_name="research only", data=f"{told} What it was trained on is not known here.",
-            pipeline_tag=self.pipeline_tag, example=self.example,
+            pipeline_tag=self.pipeline_tag, example=self.example, shipped=False,
         )  # fmt: skip
         return hub.save(
             pipeline, out, plugin=self.slug, preset=out.name, card=hub.model_card(facts), half=False
@@ -400,7 +402,9 @@ class CycleGAN(Plugin):
         direction: Direction = "",
         strength: Strength = 1.0,
         size: WorkingSize = 256,
-        fps: Annotated[int, Arg(Text("Pictures a second", "Imágenes por segundo"), minimum=1, maximum=30)] = 10,
+        fps: Annotated[
+            int, Arg(Text("Pictures a second", "Imágenes por segundo"), minimum=1, maximum=30, rare=True)
+        ] = 10,
     ) -> Film:
         back = pipeline.way(direction)
         frames = [_checked(frame) for frame in images.read_frames(image, max_frames=MAX_FRAMES)]
@@ -410,7 +414,7 @@ class CycleGAN(Plugin):
     # -- the page ----------------------------------------------------------------------------------------------------
 
     def examples(self, task: str) -> list[dict[str, Any]]:
-        return [{"image": str(path)} for path in draw_examples()] if task == "translate" else []
+        return find_examples(task)
 
     def tab(self, page: Page) -> None:
         draw_tab(page, self)

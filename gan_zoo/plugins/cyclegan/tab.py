@@ -15,10 +15,9 @@ from gan_zoo.plugins.cyclegan.drawn import draw_landscape
 if TYPE_CHECKING:
     from gan_zoo.plugin import Plugin
 
+EXAMPLES = Path(__file__).parent / "examples"  # CREDITS.md says whose they are
 WHERE = Text("Direction", "Dirección")
 COMPARED = Text("Before and after", "Antes y después")
-FORTH = Text("There", "Ida")
-BACK = Text("And back", "Vuelta")
 DIRECTIONS = {  # of each preset, forth and back, as people say them
     "seasons": (
         ("summer2winter", Text("Summer → winter", "Verano → invierno")),
@@ -43,39 +42,68 @@ def draw_tab(page: Page, plugin: Plugin) -> None:
     import gradio as gr
 
     page.header()
+    first = page.preset.value if page.preset.value in DIRECTIONS else next(iter(DIRECTIONS))
+    # The language switch knows the texts of all presets, since it cannot know which one is chosen.
+    words = {text.en: text.es for pairs in DIRECTIONS.values() for _, text in pairs}
+
+    def directions() -> Any:
+        ways = [(text, way) for way, text in DIRECTIONS[first]]
+        return page.make(gr.Radio, label=WHERE, choices=ways, value=ways[0][1], elem_id=f"cyclegan-way-{name}")
+
+    def slider() -> Any:
+        nonlocal compared
+        compared = page.make(gr.ImageSlider, label=COMPARED, interactive=False, format="png", max_height=480)
+        return compared
+
+    compared: Any = None
     with gr.Tabs(elem_classes="zoo-tasks"):
         for name, task in plugin.tasks().items():
             with page.make(gr.Tab, label=task.title, id=name):
-                ways = [(text, way) for pairs in DIRECTIONS.values() for way, text in pairs]
-                chosen = page.make(gr.Radio, label=WHERE, choices=ways[:2], value=ways[0][1])
-                panel = page.panel(name)
-                if name == "translate":
-                    compared = page.make(gr.ImageSlider, label=COMPARED, interactive=False, format="png")
-                    image, result = panel.inputs["image"], panel.outputs["translated"]
-                    quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-                    panel.done.success(images.before_and_after, [image, result], compared, **quiet)
-            direction = panel.inputs["direction"]
-            chosen.change(None, chosen, direction, js="(way) => way ?? ''")
+                picture = name == "translate"
+                hidden = ["direction", "translated"] if picture else ["direction"]
+                panel = page.panel(name, editor=directions, result=slider if picture else None, hidden=hidden)
+            chosen, direction = panel.editor, panel.inputs["direction"]
+            if picture:
+                image, result = panel.inputs["image"], panel.outputs["translated"]
+                quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+                panel.then(images.before_and_after, [image, result], compared, **quiet)
+            panel.after(chosen.input(None, chosen, direction, js="(way) => way ?? ''"), fit=True)
+            direction.change(None, direction, chosen, js="(way) => way || undefined")
             table = {preset: [[text.en, way] for way, text in pairs] for preset, pairs in DIRECTIONS.items()}
-            page.preset.change(
+            page.preset.input(
                 None,
                 page.preset,
                 [chosen, direction],
                 js=f"""(name) => {{
+                    const words = {json.dumps(words, ensure_ascii=False)};
+                    const said = (text) => document.documentElement.lang === 'es' ? words[text] : text;
                     const ways = ({json.dumps(table, ensure_ascii=False)})[name] ?? [];
                     const first = ways.length ? ways[0][1] : '';
-                    return [{{__type__: 'update', choices: ways, value: first}}, first];
+                    const choices = ways.map(([text, way]) => [said(text), way]);
+                    return [{{__type__: 'update', choices, value: first}}, first];
                 }}""",
             )
 
 
+def find_examples(task: str) -> list[dict[str, Any]]:
+    """A horse, a zebra, landscapes drawn once a process, and open photographs: each for what fits it."""
+    if task != "translate":
+        return []
+    animals = [("horse2zebra", "horse.jpg"), ("zebra2horse", "zebra.jpg")]
+    photos = ("lake.jpg", "tea-gardens.jpg", "colosseum.jpg", "seeding.jpg")
+    found = [(path, "seasons", f"{season}2{other}") for path, season, other in _landscapes()]
+    found += [(EXAMPLES / file, "horse2zebra", way) for way, file in animals]
+    found += [(EXAMPLES / file, name, f"photo2{name}") for name in ("monet", "vangogh") for file in photos]
+    return [{"image": str(path), "direction": way, "preset": preset} for path, preset, way in found]
+
+
 @cache
-def draw_examples() -> list[Path]:
-    """Pictures of our own: a drawn horse, and landscapes drawn once a process."""
+def _landscapes() -> list[tuple[Path, str, str]]:
+    """Drawn landscapes: (file, season, the other season)."""
     folder = Path(tempfile.mkdtemp(prefix="gan-zoo-examples-"))
     made = []
-    for number, season in ((2, "summer"), (4, "winter"), (9, "summer"), (7, "winter")):
+    for number, season, other in ((2, "summer", "winter"), (4, "winter", "summer"), (9, "summer", "winter")):
         path = folder / f"{season}-{number}.png"
         draw_landscape(number, season, 384).save(path)
-        made.append(path)
-    return [*made, Path(__file__).with_name("horse.jpg")]
+        made.append((path, season, other))
+    return made

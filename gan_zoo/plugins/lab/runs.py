@@ -17,12 +17,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple, TypeVar
 
-from gan_zoo import hub
+from gan_zoo import presets
 from gan_zoo.parsing import parse_json
 from gan_zoo.plugin import MAX_SEED, Networks
-from gan_zoo.tasks import is_text
 from gan_zoo.plugins.lab.game import MOVES, Game
 from gan_zoo.plugins.lab.rules import FACES, FACES_MOST, SHAPE, Settings
+from gan_zoo.tasks import is_text
 
 IDLE = 900  # seconds after which a fight that nobody plays is forgotten
 MOST_AT_FACES = 6  # calls that train faces, move by move in turn
@@ -99,7 +99,7 @@ def _fresh(plugin: Any, run: dict[str, Any]) -> Game:
         pipeline = plugin.load(start)  # a copy of its own, on the CPU
         nets = Networks({"generator": pipeline.generator}, {"discriminator": pipeline.discriminator})
         nets.map(lambda _, network: network.requires_grad_(True))
-        own = hub.as_trained(plugin, start, {name: value for name, value in rules.items() if name not in SHAPE})
+        own = presets.as_trained(plugin, start, {name: value for name, value in rules.items() if name not in SHAPE})
     for name, most in FACES_MOST.items() if own.settings.distribution == FACES else ():
         if getattr(own.settings, name) > most:
             raise ValueError(f"{name}: expected at most {most} for faces, got {getattr(own.settings, name)}")

@@ -132,6 +132,7 @@ SourcePose = Annotated[
     Arg(
         Text("Pose in the picture", "Postura en la imagen"),
         info=Text("OpenPose JSON; found by the model if left empty.", "JSON de OpenPose; vacío: la busca el modelo."),
+        rare=True,
     ),
 ]
 

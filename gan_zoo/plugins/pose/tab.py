@@ -30,12 +30,12 @@ MISUSE = Text(
     "Usa solo imágenes de personas que estén de acuerdo y di que el resultado es generado.",
 )
 CSS = """
-svg { width: 100%; max-width: 230px; aspect-ratio: 1 / 2; touch-action: none; overflow: visible;
-      border-radius: 8px; display: block;
-      background: var(--background-fill-secondary); margin: 0 auto 8px; }
+.both { display: flex; gap: 8px; }
+svg { flex: 1 1 140px; min-width: 0; max-width: 180px; aspect-ratio: 1 / 2; touch-action: none; overflow: visible;
+      border-radius: 8px; display: block; background: var(--background-fill-secondary); }
 circle { cursor: grab; } circle:focus-visible { outline: none; stroke: var(--color-accent); stroke-width: 3; }
-.row { display: flex; flex-wrap: wrap; gap: 6px; justify-content: center; }
-button { padding: 4px 10px; border-radius: 6px; border: 1px solid var(--border-color-primary); cursor: pointer;
+.row { display: flex; flex-direction: column; gap: 4px; flex: 0 0 auto; }
+button { padding: 2px 8px; border-radius: 6px; border: 1px solid var(--border-color-primary); cursor: pointer;
          background: var(--button-secondary-background-fill); color: var(--body-text-color); font-size: 13px; }
 """
 
@@ -66,11 +66,12 @@ def _editor(page: Page):
     return page.make(
         gr.HTML,
         value="",
-        html_template=f'<svg viewBox="0 0 128 256"></svg><div class="row">{buttons}{_button(MIRROR, "mirror")}'
-        f"{_button(UNDO, 'undo')}</div>",
+        html_template=f'<div class="both"><svg viewBox="0 0 128 256"></svg><div class="row">{buttons}'
+        f"{_button(MIRROR, 'mirror')}{_button(UNDO, 'undo')}</div></div>",
         css_template=CSS,
         js_on_load=script + (HERE / "editor.js").read_text(encoding="utf-8"),
         elem_id="pose-editor",
+        elem_classes="zoo-beside",
     )
 
 

@@ -22,6 +22,11 @@ const zoo = (() => {
   const flip = () => store("theme", document.body.classList.toggle("dark") ? "dark" : "light");
   // Opens Gradio's API page. Its own link is hidden by page.css: it does not follow the language switch.
   const api = () => { document.querySelector("footer .show-api")?.click(); return false; };
+  // The task whose panel is open in a plugin's tab.
+  const opened = (slug) => {
+    const panels = [...document.querySelectorAll(`[data-zoo-panel^="${slug}/"]`)];
+    return (panels.find((panel) => panel.offsetParent !== null)?.dataset.zooPanel ?? "/").split("/")[1];
+  };
   const tab = () => (query.has("tab") ? { selected: query.get("tab") } : {});
 
   const preferred = known(query.get("lang")) ?? known(stored("lang")) ?? navigator.languages.map(known).find(Boolean) ?? "en";
@@ -33,6 +38,6 @@ const zoo = (() => {
     addEventListener("load", apply);
     setTimeout(apply, 0);
   }
-  return { remember, speak, flip, tab, api };
+  return { remember, speak, flip, tab, api, opened };
 })();
 window.zoo = zoo;

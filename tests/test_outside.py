@@ -1,0 +1,222 @@
+"""From outside, as strangers meet the project: diffusers alone opens what is shipped, recipes train, documents hold."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import page_server
+import pytest
+import torch
+from PIL import Image
+
+from gan_zoo import presets, registry
+from gan_zoo.__main__ import main
+from gan_zoo.plugin import ImageFile
+from train.__main__ import RECIPES, read_recipe
+from train.__main__ import main as train
+
+ROOT = Path(__file__).resolve().parents[1]
+SHIPPED = sorted(path.parent for path in (ROOT / "weights").glob("*/*/gan_zoo.json"))
+
+
+@pytest.fixture(autouse=True)
+def shipped_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("GAN_ZOO_WEIGHTS", raising=False)
+
+
+# -- weights ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("folder", SHIPPED, ids=lambda folder: f"{folder.parent.name}-{folder.name}")
+def test_diffusers_alone_opens_it_and_gives_the_same_picture(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from diffusers import DiffusionPipeline
+
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    plugin: Any = registry.get(folder.parent.name)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        opened = DiffusionPipeline.from_pretrained(str(folder), trust_remote_code=True)
+    ours = presets.load(plugin, folder.name)
+    assert type(opened).__name__ == type(ours).__name__
+    assert opened.components.keys() == ours.components.keys()
+    for name, network in ours.components.items():
+        if network is None:
+            assert getattr(opened, name) is None
+            continue
+        theirs = getattr(opened, name).float().state_dict()
+        assert all(torch.equal(tensor, theirs[key]) for key, tensor in network.state_dict().items()), name
+    fresh = type(plugin)(plugin.settings)
+    fresh.load = lambda *_, **__: opened  # the task's own picture, by their pipeline and by ours
+    task = next((t for t in fresh.tasks().values() if t.needs_weights), None)
+    if task is None:
+        return
+    found = next((e for e in fresh.examples(task.name) if e.get("preset", folder.name) == folder.name), {})
+    arguments = {name: value for name, value in found.items() if name != "preset"}
+    for parameter in task.parameters:
+        if parameter.type is ImageFile and parameter.name not in arguments:
+            pytest.skip("its first task begins with a picture, and it has no example of one")
+        if parameter.name == "count":
+            arguments["count"] = 1
+    made = [first_picture(each.infer(task.name, folder.name, **arguments)) for each in (fresh, type(plugin)())]
+    assert np.abs(np.subtract(*(np.asarray(picture, np.int16) for picture in made))).max() <= 1
+
+
+def first_picture(result: Any) -> Image.Image:
+    if isinstance(result, Image.Image):
+        return result
+    return next(first_picture(part) for part in result if isinstance(part, (Image.Image, list)))
+
+
+# -- recipes ----------------------------------------------------------------------------------------------------------
+
+SHORT = ["--steps", "2", "--hours", "0", "--batch-size", "2", "--sample-every", "1",
+         "--evaluate-count", "0", "--evaluate-every", "0", "--trackers", ""]  # fmt: skip
+
+
+def some_pictures(folder: Path, count: int, size: int) -> None:
+    folder.mkdir(parents=True)
+    for i in range(count):
+        noise = np.random.default_rng(i).integers(0, 256, (8, 8, 3), np.uint8)
+        Image.fromarray(noise).resize((size, size)).save(folder / f"{i}.png")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Data for every recipe: a folder of pictures, and folders named as the domains that recipes ask for."""
+    root = tmp_path_factory.mktemp("data")
+    some_pictures(root / "faces", 20, 64)
+    for recipe in map(str, RECIPES.glob("*.toml")):
+        if names := read_recipe(recipe).get("settings", {}).get("domains"):
+            folder = root / "-".join(names)
+            for name in [] if folder.exists() else names:
+                some_pictures(folder / name, 12, 64)
+    return root
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("path", sorted(RECIPES.glob("*.toml")), ids=lambda path: path.stem)
+def test_every_recipe_takes_two_steps(path: Path, precision: str, data: Path, tmp_path: Path) -> None:
+    recipe = read_recipe(str(path))
+    plugin: Any = registry.get(recipe["plugin"])
+    settings = recipe.get("settings", {})
+    few = ["--drawn", "20"] if "drawn" in plugin.Settings.__dataclass_fields__ else []
+    if "domains" in settings:
+        few += ["--data", str(data / "-".join(settings["domains"]))]
+    if settings.get("things"):
+        few += ["--neutral", str(data / "faces")]
+    out = tmp_path / "run"
+    code = train([recipe["plugin"], "--recipe", str(path), "--out", str(out), "--precision", precision, *SHORT, *few])
+    assert code == 0
+    assert list((out / "samples").glob("*.png"))
+
+
+# -- documents --------------------------------------------------------------------------------------------------------
+
+DOCUMENTS = ["README.md", *(f"docs/{name}.md" for name in ("api", "training", "add-a-plugin", "characters"))]
+BLOCK = re.compile(r"```(\w+)\n(.*?)```", re.S)
+
+
+def blocks(language: str) -> Iterator[tuple[str, str]]:
+    for document in DOCUMENTS:
+        for found in BLOCK.finditer((ROOT / document).read_text(encoding="utf-8")):
+            if found[1] == language:
+                yield document, found[2]
+
+
+def commands() -> list[str]:
+    """Each `python -m ...` of the documents and cards, comments and continuations resolved."""
+    texts = [text for _, text in blocks("bash")]
+    texts += [m[2] for f in SHIPPED for m in BLOCK.finditer((f / "README.md").read_text()) if m[1] == "bash"]
+    lines = [line.strip() for text in texts for line in text.replace("\\\n", " ").splitlines()]
+    return sorted({" ".join(shlex.split(line, comments=True)) for line in lines if line.startswith("python -m ")})
+
+
+ELSEWHERE = re.compile(r"\b(push|pull|deploy|--push-to-hub|app|rings|NAME|PLUGIN)\b|(owner|you)/", re.I)
+HERE = [line for line in commands() if not ELSEWHERE.search(line)]  # the Hub, the page and the tutorial have their own
+
+
+def test_there_are_commands_to_run() -> None:
+    assert len(HERE) > 15
+
+
+@pytest.mark.parametrize("line", HERE)
+def test_every_command_of_the_documents_runs(line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program, *rest = shlex.split(line)[2:]
+    monkeypatch.chdir(tmp_path)
+    person = next((ROOT / "gan_zoo/plugins/pose/people").glob("*.png"))
+    for name in ("LINES.png", "photo.jpg", "photo.png", "drawing.png", "PERSON.png", "FILE_OR_FOLDER"):
+        Image.open(person).convert("RGB").save(tmp_path / name, "PNG")
+    if program == "gan_zoo":
+        assert main(rest) == 0
+        return
+    for name in ("FOLDER/trainA", "FOLDER/trainB", "pictures"):
+        some_pictures(tmp_path / name, 20, 64)
+    if "--data" not in rest:
+        rest += ["--drawn", "20"]
+    assert train([*rest, *SHORT]) == 0
+
+
+def test_the_api_document_s_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    site = page_server.serve().rstrip("/")
+    monkeypatch.chdir(tmp_path)
+    for document in ("README.md", "docs/api.md"):
+        scope: dict[str, Any] = {}
+        for name, code in blocks("python"):
+            if name == document:
+                local = code.replace("http://127.0.0.1:7860", site).replace("http://localhost:7860", site)
+                exec(compile(local, document, "exec"), scope)
+
+
+# -- the tutorial -----------------------------------------------------------------------------------------------------
+
+
+def test_the_tutorial_holds_weights_included(tmp_path: Path) -> None:
+    """`new rings` in a checkout, each of its commands, a preset of its own, and then the tests of the house."""
+    for name in ("gan_zoo", "train", "tests", "docs", "weights", "benchmarks"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__", "*.webp"))
+    for name in ("pyproject.toml", "README.md", "requirements.txt", "app.py", "Makefile", "LICENSE"):
+        shutil.copy(ROOT / name, tmp_path)
+    environment = os.environ | {"PYTHONPATH": str(tmp_path), "HF_HUB_OFFLINE": "1"}
+    environment.pop("GAN_ZOO_WEIGHTS", None)
+
+    def run(line: str) -> str:
+        command = [sys.executable, "-m", *shlex.split(line)]
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, f"{line}: {done.stdout[-2000:]} {done.stderr[-1000:]}"
+        return done.stdout
+
+    told = (ROOT / "docs/add-a-plugin.md").read_text()
+    steps = [line.split("#")[0].strip() for line in BLOCK.findall(told)[0][1].splitlines()]
+    assert [step.split()[2:4] for step in steps] == [
+        ["gan_zoo", "new"], ["gan_zoo", "check"], ["train", "rings"], ["gan_zoo", "infer"]
+    ]  # fmt: skip
+    for step in steps:
+        run(step.removeprefix("python -m ") + (" --steps 20 --batch-size 8" if " train " in step else ""))
+    assert len(list((tmp_path / "rings").glob("*.png"))) == 16
+    assert "swd_x1000" in run("gan_zoo evaluate rings --preset runs/rings --count 32")
+    shutil.copytree(tmp_path / "runs/rings/weights", tmp_path / "weights/rings/first")
+    preset = next(code for language, code in BLOCK.findall(told) if code.strip().startswith("presets = ("))
+    plugin = tmp_path / "gan_zoo/plugins/rings/plugin.py"
+    text = plugin.read_text().replace("    Plugin,\n", "    Plugin,\n    Preset,\n", 1)
+    plugin.write_text(text.replace("    Settings = Settings\n", f"    Settings = Settings\n{preset}", 1))
+    run("gan_zoo infer rings --preset first --count 1 --out more")
+    some = [
+        "test_rings",
+        "test_contract",
+        "test_registry",
+        "test_shipped",
+        "test_structure",
+        "test_plugin",
+        "test_train_cli",
+    ]
+    run("pytest -q -x -p no:cacheprovider " + " ".join(f"tests/{name}.py" for name in some))
