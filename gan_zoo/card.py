@@ -40,6 +40,8 @@ class CardFacts:
     licence_name: str = ""  # with the licence_id "other"
     licence_link: str = ""
     shipped: bool = True  # does the plugin know the preset by its name?
+    task: str = ""  # that the example calls, where it is not the first one
+    takes_preset: bool = True
 
 
 def model_card(facts: CardFacts) -> str:
@@ -52,9 +54,10 @@ def model_card(facts: CardFacts) -> str:
     if facts.scores and not facts.protocol:
         raise WeightsError(f"scores without a protocol say nothing: {', '.join(facts.scores)}")
 
-    preset = facts.preset if facts.shipped else "FOLDER_OR_REPO_ID"
+    preset = f"--preset {facts.preset if facts.shipped else 'FOLDER_OR_REPO_ID'}" if facts.takes_preset else ""
+    target = f"{facts.plugin}.{facts.task}" if facts.task else facts.plugin
     use = f"""```bash
-{" ".join(f"python -m gan_zoo infer {facts.plugin} --preset {preset} {facts.example} --out pictures".split())}
+{" ".join(f"python -m gan_zoo infer {target} {preset} {facts.example} --out pictures".split())}
 ```
 
 Without the command line, once gan_zoo is installed (`trust_remote_code` runs one-line imports of it):

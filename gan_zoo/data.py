@@ -26,15 +26,15 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from gan_zoo import images
+from gan_zoo import images, layouts
 from gan_zoo.errors import one_line
+from gan_zoo.layouts import VALIDATION_NAMES
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
 T = TypeVar("T")
 
-VALIDATION_NAMES = ("validation", "valid", "val", "dev", "test")  # best first
 LAYOUTS = (
     "a Hub dataset id, a folder of pictures (subfolders are labels), a folder with trainA/ and trainB/, "
     "a parquet file or a folder of them"
@@ -127,71 +127,51 @@ def _load_dataset(source: Any, *args: Any, **options: Any) -> dict[str, Any]:
         cause: BaseException = error
         while cause.__cause__ is not None:
             cause = cause.__cause__
-        raise DataError(f"{source}: cannot be read as a data set: {one_line(cause)} (expected {LAYOUTS})") from error
+        here = "" if Path(str(source)).exists() else "no such file or folder; as a data set of the Hub it "
+        raise DataError(
+            f"{source}: {here}cannot be read as a data set: {one_line(cause)} (expected {LAYOUTS})"
+        ) from error
 
 
 def _folder(folder: Path, streaming: bool) -> dict[str, Any]:
-    files = sorted(f for f in folder.rglob("*") if f.is_file())
-    files = [f for f in files if not any(p.startswith((".", "__MACOSX")) for p in f.relative_to(folder).parts)]
-    names = {f.name for f in files if f.parent == folder}
+    some = layouts.files(folder)
+    names = {f.name for f in some if f.parent == folder}
     if ("state.json" in names and "dataset_info.json" in names) or "dataset_dict.json" in names:
         from datasets import DatasetDict, load_from_disk
 
         saved = load_from_disk(str(folder))
         return {str(name): rows for name, rows in saved.items()} if isinstance(saved, DatasetDict) else {"train": saved}
-    if any(f.suffix.lower() == ".parquet" for f in files):
+    if any(f.suffix.lower() == ".parquet" for f in some):
         return _load_dataset(folder, str(folder), streaming=streaming)
-    if any(f.stem == "metadata" and f.suffix in (".csv", ".jsonl", ".parquet") for f in files):
+    if layouts.table_of(folder, some) is not None:
         return _load_dataset(folder, "imagefolder", data_dir=str(folder), streaming=streaming)
-    pictures = [f for f in files if f.suffix.lower() in images.SUFFIXES]
+    pictures = [f for f in some if layouts.is_picture(f)]
     if not pictures:
-        kinds = Counter(f.suffix.lower() or "no suffix" for f in files)
-        found = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common(5)) or "nothing"
-        raise DataError(f"{folder}: no pictures, found {found}; expected {LAYOUTS}")
-    by_top: dict[str, list[Path]] = {}
-    for f in pictures:
-        parts = f.relative_to(folder).parts
-        by_top.setdefault(parts[0] if len(parts) > 1 else "", []).append(f)
-    if "trainA" in by_top or "trainB" in by_top:
-        splits = {}
-        for split in ("train", *VALIDATION_NAMES):
-            a, b = by_top.get(f"{split}A", []), by_top.get(f"{split}B", [])
-            if bool(a) != bool(b):
-                raise DataError(
-                    f"{folder}: {len(a)} pictures in {split}A and {len(b)} in {split}B; expected some in both"
-                )
-            if a:
-                splits[split] = _from_files(a + b, ["A"] * len(a) + ["B"] * len(b))
-        return splits
-    if "train" in by_top:
-        splits = {name: by_top[name] for name in ("train", *VALIDATION_NAMES) if name in by_top}
-        labels = {_label(f, folder / name) for name, some in splits.items() for f in some}
-        order = sorted(label for label in labels if label is not None)
-        named = None not in labels and len(order) > 1
-        return {
-            name: _from_files(some, [_label(f, folder / name) or "" for f in some] if named else None, order)
-            for name, some in splits.items()
-        }
-    labelled = "" not in by_top and len(by_top) > 1
-    return {"train": _from_files(pictures, [str(_label(f, folder)) for f in pictures] if labelled else None)}
+        raise DataError(f"{folder}: no pictures, found {layouts.left_out(some) or 'nothing'}; expected {LAYOUTS}")
+    found = layouts.place(folder, pictures)
+    _check_pairs(folder, found)
+    return layouts.as_datasets(found)
 
 
-def _label(file: Path, root: Path) -> str | None:
-    parts = file.relative_to(root).parts
-    return parts[0] if len(parts) > 1 else None
+def _check_pairs(folder: Path, found: list[layouts.Found]) -> None:
+    """trainA without trainB, or the other way round, is half of a data set."""
+    counts = Counter((each.split, each.label) for each in found)
+    if {label for _, label in counts} & {"A", "B"}:
+        for split in {split for split, _ in counts}:
+            a, b = counts[split, "A"], counts[split, "B"]
+            if bool(a) != bool(b) and (a + b) == sum(n for (s, _), n in counts.items() if s == split):
+                raise DataError(f"{folder}: {a} pictures in {split}A and {b} in {split}B; expected some in both")
 
 
-def _from_files(files: list[Path], labels: list[str] | None, names: list[str] | None = None) -> Dataset:
-    from datasets import ClassLabel, Dataset, Features
-    from datasets import Image as ImageFeature
-
-    columns: dict[str, list] = {"image": [str(f) for f in files]}
-    features: dict[str, Any] = {"image": ImageFeature()}
-    if labels is not None:
-        names = names or sorted(set(labels))
-        columns["label"] = [names.index(label) for label in labels]
-        features["label"] = ClassLabel(names=names)
-    return Dataset.from_dict(columns, features=Features(features))
+def describe(source: str) -> str:
+    """What a run reads of a source, in one line: pictures by label, how many are held out, what is left out."""
+    rows = load(source, split="all")
+    counts = {name: len(part) for name, part in domains(rows).items()} if "label" in rows.features else {}
+    held = len(load(source, split="validation"))
+    kinds = ", ".join(f"{count:,} {name}" for name, count in counts.items()) or f"{len(rows):,} rows"
+    path = Path(source).expanduser()
+    left = layouts.left_out(layouts.files(path)) if path.is_dir() and "image" in rows.features else ""
+    return f"{source}: {kinds}; {held:,} held out" + (f"; {left} left out" if left else "")
 
 
 def _tenth(dataset: Any, split: str, name: str) -> Any:
@@ -199,10 +179,27 @@ def _tenth(dataset: Any, split: str, name: str) -> Any:
         held = split == "validation"
         return dataset.filter(lambda _, i: (i % 10 == 9) == held, with_indices=True)
     n = dataset.num_rows
+    if n > 1 and (rows := _tenth_of_each(dataset)) is not None:
+        held = set(rows)
+        return dataset.select(rows if split == "validation" else [i for i in range(n) if i not in held])
     if n == 0 or (n == 1 and split == "validation"):
         raise DataError(f"{name}: {n} rows; expected at least {2 if n else 1} to have a {split} split")
     held = range(9, n, 10) if n >= 10 else range(n - 1, n) if n > 1 else range(0)
     return dataset.select(held if split == "validation" else [i for i in range(n) if i not in held])
+
+
+def _tenth_of_each(dataset: Any) -> list[int] | None:
+    """Every tenth row of each label, where every tenth of all would hold out none of some label; None elsewhere."""
+    if "label" not in dataset.features:
+        return None
+    labels = np.asarray(dataset.with_format(None)["label"][:])
+    if labels.dtype.kind not in "iuU" or set(labels[9::10].tolist()) == set(labels.tolist()):
+        return None
+    rows: list[int] = []
+    for label in sorted(set(labels.tolist())):
+        own = np.flatnonzero(labels == label)
+        rows += (own[9::10] if len(own) >= 10 else own[-1:] if len(own) > 1 else own[:0]).tolist()
+    return sorted(rows)
 
 
 def _check_columns(dataset: Any, columns: Sequence[str] | None, name: str) -> Any:

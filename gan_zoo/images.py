@@ -33,7 +33,7 @@ MAX_FRAMES = 240
 # Formats that browsers show, and what scanners write. Pillow knows more, but some of their readers are seldom used and
 # one (EPS) runs another program.
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
-SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif"}
+SUFFIXES = {".png", ".jpg", ".jpeg", ".jfif", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif"}
 EXPECTED = "expected a picture (PNG, JPEG, WebP, GIF, BMP, TIFF or AVIF)"
 
 

@@ -276,6 +276,7 @@ class Plugin(ABC):
     score: ClassVar[Mapping[str, float]] = {"kid_x1000": 1.0}  # of `evaluate`, weighted: the least sum is the best
     pipeline_tag: ClassVar[str] = "unconditional-image-generation"  # as the Hub sorts models
     example: ClassVar[str] = ""  # flags that the first task needs, for the card: "--image photo.jpg"
+    example_task: ClassVar[str] = ""  # or those of this one
     opens_on: ClassVar[str | None] = None  # the preset that the page shows first, where it is not the default one
     columns: ClassVar[int | None] = None  # of the progress grid, where its rows mean something
     caption: ClassVar[str] = "Uncurated: fixed noise, no choice made."  # of that grid on the card

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gan_zoo import hub
-from gan_zoo.plugin import Evaluation, Preset, Text
+from gan_zoo.plugin import Evaluation, Plugin, Preset, Task, Text
 from gan_zoo.processes import hardware
 
 if TYPE_CHECKING:
@@ -57,6 +58,8 @@ def publish(run: Trainer, evaluation: Evaluation) -> None:
         protocol=evaluation.protocol,
         pictures=dict(zip(names, pictures, strict=True)),
         shipped=preset in plugin.presets,
+        task=plugin.example_task,
+        takes_preset=_example_task(plugin).needs_weights,
     )
     hub.save(
         plugin.pipeline(run.average()),
@@ -67,6 +70,12 @@ def publish(run: Trainer, evaluation: Evaluation) -> None:
         images=dict(zip(names, pictures.values(), strict=True)),
         settings=settings,
     )
+
+
+def _example_task(plugin: Plugin) -> Task:
+    """The task that a card's example calls: the one that the plugin names, else its first."""
+    tasks = plugin.tasks()
+    return tasks[plugin.example_task] if plugin.example_task else next(iter(tasks.values()))
 
 
 def _published(values: dict[str, Any]) -> dict[str, Any]:
@@ -85,8 +94,9 @@ def _commit() -> str:
 
 def unnamed(name: str, source: str | None) -> Preset:
     """The preset that a run becomes which belongs to none; of strangers' data nothing is known."""
-    told = str(source) if source else "the plugin's built-in data"
-    text = Text(told, told)
+    local = source is not None and Path(source).exists()
+    told = (Path(source).name if local else source) if source else "the plugin's built-in data"
+    name, text = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-._") or "run", Text(told, told)
     if source:
         return Preset(name, text, "research", text)
     return Preset(name, text, "open", text, licence_id="cc0-1.0")

@@ -11,7 +11,7 @@ import dataclasses
 import math
 import time
 from collections.abc import Iterable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from PIL import Image
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
+from gan_zoo import data as zoo_data
 from gan_zoo import hub, images, publishing, saving
 from gan_zoo.batches import Prefetcher
 from gan_zoo.config import Progress, Stop, TrainConfig, learning_rate
@@ -70,7 +71,8 @@ class Trainer:
         resume: bool = False,
         preset: Preset | None = None,
     ):
-        self.plugin, self.config, self.source = plugin, config, data
+        self.plugin, self.config = plugin, config
+        self.source = str(Path(data).absolute()) if data and Path(data).exists() else data  # resumed from anywhere
         self.folder = RunFolder(out)
         self.preset = preset or publishing.unnamed(self.folder.path.name, data)
         hub.check_name("preset", self.preset.name)
@@ -113,6 +115,9 @@ class Trainer:
         self.ema = Ema(self.nets.generators)
         self.data = plugin.data(self.source, "train", seed)
         self.validation = plugin.data(self.source, "validation", seed)
+        if self.source and self.accelerator.is_main_process:
+            with suppress(zoo_data.DataError):  # a source of another kind, which its plugin alone can read
+                print(zoo_data.describe(self.source))
         self.batches = Prefetcher(lambda samples: self.data.batch(samples))
 
     # -- stages ------------------------------------------------------------------------------------------------------
@@ -405,10 +410,7 @@ class Trainer:
         if not self.config.evaluate_count or progress.evaluated == progress.updates:
             return
         value, accuracy = math.inf, progress.accuracy
-        if main:
-            evaluation = self.plugin.evaluate(
-                self.plugin.pipeline(self.average()), self.validation, self.config.evaluate_count
-            )
+        if main and (evaluation := self._scored()) is not None:
             value = self.plugin.worth(evaluation.scores)
             self.folder.log({"step": progress.updates, "images": progress.images, "scores": evaluation.scores})
             self.accelerator.log({f"score/{n}": v for n, v in evaluation.scores.items()}, step=progress.updates)
@@ -424,11 +426,20 @@ class Trainer:
         progress.best = min(progress.best, value)
         progress.evaluated = progress.updates
 
+    def _scored(self) -> Evaluation | None:
+        """The scores; None where they fail: no run is lost to a score."""
+        try:
+            pipeline = self.plugin.pipeline(self.average())
+            return self.plugin.evaluate(pipeline, self.validation, self.config.evaluate_count)
+        except (ValueError, RuntimeError, IndexError) as error:
+            tqdm.write(f"no scores at step {self.progress.updates}: {one_line(error)}")
+            return None
+
     def _finish(self) -> None:
         """The last score, grid and film; then a checkpoint that knows of the score."""
         self._evaluate()
         if self.accelerator.is_main_process:
-            if not self.config.evaluate_count:
+            if not self.config.evaluate_count or not (self.folder.path / "weights").exists():
                 publishing.publish(self, Evaluation({}, ""))
             self._draw()
             self.folder.save_film()

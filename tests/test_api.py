@@ -110,6 +110,17 @@ def test_endpoint_has_the_task_s_arguments(client: Client, case: tuple[str, Task
         assert parameters["preset"]["parameter_default"] == default.name
 
 
+def test_snippets_name_no_picture_elsewhere_and_no_nonsense(client: Client) -> None:
+    """What the API page writes into its snippets: a file of the caller's, an example of the task's, or the default."""
+    found: Any = client.view_api(return_format="dict", print_info=False)
+    for name, about in found["named_endpoints"].items():
+        for parameter in about["parameters"]:
+            shown = json.dumps(parameter["example_input"])
+            assert "http" not in shown, (name, parameter["parameter_name"], shown)
+            needed = not parameter["parameter_has_default"] and not name.startswith(("/mirror", "/shutter"))
+            assert not (needed and "Hello" in shown), (name, parameter["parameter_name"], shown)
+
+
 def test_mcp_tells_what_the_tools_do(client: Client) -> None:
     schema = httpx.get(f"{client.src}gradio_api/mcp/schema").json()
     tools = {tool["name"]: tool for tool in schema}

@@ -53,9 +53,18 @@ class Fails(Toy):
         return Losses({"adversarial": torch.stack(batch["pictures"]).sum()})
 
 
+class Corrupting(Toy):
+    def networks(self) -> Networks:
+        nets = super().networks()
+        head = nn.Sequential(nn.Flatten(), nn.Linear(192, 3000), nn.Unflatten(1, (3000, 1, 1)), nn.Conv2d(3000, 1, 1))
+        nets.discriminators["discriminator"].net = nn.Sequential(head, nn.Flatten())
+        return nets
+
+
 @pytest.mark.parametrize(
     ("faulty", "found"),
     [
+        (Corrupting, r"discriminator.net.0.3 is a 1x1 convolution of 3000 to 1 channels .*use nn.Linear"),
         (UsesMore, r"'generator' is used by its 'config': .*call it as a function"),
         (KeepsAnObject, r"step.state\['moment'\] is a Pattern, which a checkpoint cannot bring back"),
         (Hides, r"generator has a submodule named like its config argument \['layers'\]"),

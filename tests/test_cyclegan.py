@@ -260,3 +260,56 @@ def test_imported_generators_become_a_preset(tmp_path):
         translate(str(out), tmp_path / "p.png", direction="B2A")
     with pytest.raises(ValueError, match="got 3 files"):
         CycleGAN().import_weights("junyanz", [file] * 3, tmp_path / "other")
+
+
+# -- the seeing generator ---------------------------------------------------------------------------------------------
+
+
+def test_a_gate_learns_from_its_lesson_and_nothing_from_the_discriminator():
+    from gan_zoo.plugins.cyclegan.networks import SeeingGenerator
+
+    torch.manual_seed(0)
+    net = SeeingGenerator(width=48, gated=True)
+    gate = net.gate
+    assert gate is not None
+    pictures = torch.rand(2, 3, 64, 64) * 2 - 1
+    net(pictures).square().mean().backward()
+    assert all(p.grad is None for p in gate.parameters())
+    assert net.out.weight.grad is not None
+    net(pictures, only_gate=True).mean().backward()
+    assert all(p.grad is not None for p in gate.parameters())
+
+
+def test_what_the_gate_shuts_out_stays_as_it_is():
+    from gan_zoo.plugins.cyclegan.networks import SeeingGenerator
+
+    torch.manual_seed(0)
+    net = SeeingGenerator(width=48, gated=True).eval()
+    gate = net.gate
+    assert gate is not None
+    torch.nn.init.zeros_(gate.out.weight)
+    pictures = torch.rand(1, 3, 64, 64) * 2 - 1
+    changed = {}
+    for name, bias in (("shut", -20.0), ("open", 20.0)):
+        torch.nn.init.constant_(gate.out.bias, bias)  # pyright: ignore[reportArgumentType]
+        with torch.no_grad():
+            changed[name] = (net(pictures) - pictures).abs().max()
+    assert changed["shut"] < 1e-6 < changed["open"]
+
+
+def test_the_gate_s_lesson_counts_sure_places_of_both_kinds_alike():
+    from gan_zoo.plugins.cyclegan.plugin import gate_loss
+
+    seen = torch.zeros(1, 2, 4, 4)
+    seen[:, :, 0, 0] = 1.0  # one place is surely there
+    seen[:, 0, 1] = 0.7  # a row is unsure: 0.7 x (1 + 0) / 2 = 0.35
+    logits = torch.full((1, 1, 4, 4), 2.0)
+    logits[:, :, 1] = 99.0
+    expected = torch.nn.functional.softplus(torch.tensor([-2.0, 2.0])).sum()
+    assert torch.allclose(gate_loss(logits, seen), expected)
+
+
+@pytest.mark.parametrize("settings", [{"things": (147, 388)}, {"things": (147,), "generator": "seeing"}])
+def test_things_need_a_generator_that_sees(settings):
+    with pytest.raises(ValueError, match="things: expected two classes, and generator 'seeing'"):
+        Settings(**settings)

@@ -533,9 +533,7 @@ def test_a_preset_knows_the_settings_it_was_trained_with(tmp_path: Path) -> None
     trained = presets.as_trained(Toy(), str(folder))
     assert trained.settings == ToySettings(loss="hinge", width=8)
     hub.save(pipeline, folder, plugin="toy", preset="squares", card="", settings={"width": "wide", "loss": "x"})
-    assert (
-        presets.as_trained(Toy(), str(folder)).settings.loss == "x"
-    )  # as told: the plugin itself says what it refuses
+    assert presets.as_trained(Toy(), str(folder)).settings.loss == "x"  # as told: the plugin says what it refuses
 
 
 # -- what strangers put there ------------------------------------------------------------------------------------------

@@ -46,8 +46,8 @@ def test_plugins_keep_the_order_of_their_sources() -> None:
 
 
 def test_a_duplicate_slug_names_both() -> None:
-    with pytest.raises(RegistryError, match="^zoo.rings and other.rings both have the slug 'rings'$"):
-        collect([source("zoo.rings", "rings"), source("other.rings", "rings")])
+    with pytest.raises(RegistryError, match="^zoo.hoops and other.hoops both have the slug 'hoops'$"):
+        collect([source("zoo.hoops", "hoops"), source("other.hoops", "hoops")])
 
 
 def test_a_duplicate_endpoint_names_both() -> None:
@@ -75,8 +75,8 @@ def test_a_broken_plugin_is_listed_and_the_rest_works() -> None:
     assert found.broken == [("torn", "No module named 'resvg'"), ("odd", "RuntimeError: first line")]
     with pytest.raises(ValueError, match="^plugin 'torn' cannot be used: No module named 'resvg'$"):
         found.get("torn")
-    with pytest.raises(ValueError, match="^there is no plugin 'rings'; there are: whole$"):
-        found.get("rings")
+    with pytest.raises(ValueError, match="^there is no plugin 'hoops'; there are: whole$"):
+        found.get("hoops")
 
 
 def bare(self, pipeline, *, seed: int = 0) -> str:
@@ -94,9 +94,9 @@ def positional(self, pipeline, seed: Annotated[int, Arg(TEXT)] = 0) -> str:
 @pytest.mark.parametrize(
     ("attributes", "reason"),
     [
-        ({"slug": "Rings"}, "slug 'Rings' must be"),
+        ({"slug": "Hoops"}, "slug 'Hoops' must be"),
         ({"slug": "ri-ngs"}, "slug 'ri-ngs' must be"),
-        ({"title": "Rings"}, "title must be a Text"),
+        ({"title": "Hoops"}, "title must be a Text"),
         ({"networks": registry.Plugin.networks}, "does not define networks"),
         ({"presets": (Preset("p", TEXT, "open", TEXT), Preset("p", TEXT, "open", TEXT))}, "two presets named 'p'"),
         ({"bare": task(TEXT, TEXT)(bare)}, "annotate 'seed' as Annotated"),
@@ -106,7 +106,7 @@ def positional(self, pipeline, seed: Annotated[int, Arg(TEXT)] = 0) -> str:
     ],
 )
 def test_an_unsound_class_is_broken_with_its_reason(attributes: dict[str, Any], reason: str) -> None:
-    found = collect([source("zoo.rings", **{"slug": "rings", **attributes})])
+    found = collect([source("zoo.hoops", **{"slug": "hoops", **attributes})])
     assert not found.plugins
     assert reason in found.broken[0].reason
     assert "\n" not in found.broken[0].reason
@@ -120,14 +120,14 @@ def test_what_is_no_plugin_class_is_broken(load: Callable[[], Any]) -> None:
 
 def test_an_installed_package_adds_its_plugin_by_entry_point(tmp_path: Path) -> None:
     """As pip lays it out: a module, and a dist-info folder that names the entry point. One of the two is torn."""
-    (tmp_path / "rings_gan.py").write_text(
-        "from gan_zoo.template.plugin import Template\n\n\nclass Rings(Template):\n    slug = 'rings'\n"
+    (tmp_path / "hoops_gan.py").write_text(
+        "from gan_zoo.template.plugin import Template\n\n\nclass Hoops(Template):\n    slug = 'hoops'\n"
     )
-    info = tmp_path / "rings_gan-1.0.dist-info"
+    info = tmp_path / "hoops_gan-1.0.dist-info"
     info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: rings-gan\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[gan_zoo.plugins]\nrings = rings_gan:Rings\ntorn = rings_gan:Missing\n")
-    code = "from gan_zoo.registry import discover, get\nprint(get('rings').slug, [b.name for b in discover().broken])"
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: hoops-gan\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[gan_zoo.plugins]\nhoops = hoops_gan:Hoops\ntorn = hoops_gan:Missing\n")
+    code = "from gan_zoo.registry import discover, get\nprint(get('hoops').slug, [b.name for b in discover().broken])"
     root = Path(__file__).parents[1]
     done = subprocess.run(
         [sys.executable, "-c", f"import sys; sys.path[:0] = {[str(root), str(tmp_path)]}\n{code}"],
@@ -135,4 +135,4 @@ def test_an_installed_package_adds_its_plugin_by_entry_point(tmp_path: Path) -> 
         text=True,
         check=True,
     )
-    assert done.stdout == "rings ['torn']\n"
+    assert done.stdout == "hoops ['torn']\n"

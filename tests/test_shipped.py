@@ -62,5 +62,7 @@ def test_shipped_weights_give_the_same_pictures(
     if os.environ.get("GAN_ZOO_UPDATE_SNAPSHOT"):
         known[f"{slug}/{preset}"] = seen
         SNAPSHOT.write_text(json.dumps(dict(sorted(known.items()))).replace("], ", "],\n") + "\n")
+    if f"{slug}/{preset}" not in known:
+        pytest.skip("a preset that is new: GAN_ZOO_UPDATE_SNAPSHOT=1 keeps its picture")
     expected = known[f"{slug}/{preset}"]
     assert np.abs(np.array(seen) - np.array(expected)).max() <= TOLERANCE

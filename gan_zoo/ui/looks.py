@@ -116,13 +116,13 @@ class Shown:
             arguments, result = look()
         except gr.Error as error:
             log.warning("no first look of %s: %s", self.task.name, error.message)
-            return [True, gr.HTML(_notice(error.message), visible=True), *self.untouched()[2:]]
+            return [True, gr.HTML(notice_of(error.message), visible=True), *self.untouched()[2:]]
         shown = calls.as_outputs(self.task, result)
         values = [arguments.get(name, gr.skip()) for name in self.inputs]
         return [True, gr.HTML(visible=False), *values, *(shown if len(self.outputs) > 1 else [shown])]
 
 
-def _notice(line: str) -> str:
+def notice_of(line: str) -> str:
     """The line as HTML, `commands` set as code."""
     code = re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(line, quote=False))
     return f"<h3>{both(NO_LOOK)}</h3><p>{code}</p>"

@@ -18,7 +18,7 @@ from gan_zoo import presets
 from gan_zoo.plugin import Panel, Parameter, Plugin, Preset, Task, Text
 from gan_zoo.ui import calls
 from gan_zoo.ui.components import input_component, output_component
-from gan_zoo.ui.looks import Looks, Shown
+from gan_zoo.ui.looks import Looks, Shown, notice_of
 from gan_zoo.ui.words import Words, both
 
 log = logging.getLogger(__name__)
@@ -29,6 +29,7 @@ RUN = Text("Generate", "Generar")
 DICE = Text("Random", "Al azar")
 EXAMPLES = Text("Examples", "Ejemplos")
 BEHIND = Text("In words", "Con palabras")
+UNTRAINED = "{0} has no trained weights yet: train it by `python -m train {0}`, and make a preset of its run."
 MORE = Text("More settings", "Más ajustes")
 LICENCES = {"open": Text("open", "abierto"), "research": Text("research only", "solo investigación")}
 
@@ -139,7 +140,9 @@ class Page:
                 inputs |= self._drawer(MORE, [p for p in task.parameters if p.name not in inputs])
                 offered = self._examples(task, inputs)
             with gr.Column(scale=3, min_width=280, elem_classes="zoo-results"):
-                notice = gr.HTML(visible=False, padding=False, elem_classes="zoo-notice")
+                bare = task.needs_weights and not self.plugin.presets
+                why = notice_of(UNTRAINED.format(self.plugin.slug)) if bare else ""
+                notice = gr.HTML(why, visible=bare, padding=False, elem_classes="zoo-notice")
                 if result is not None:
                     result()
                 seen = [kind for output, kind in task.outputs.items() if output not in hidden]
@@ -149,9 +152,9 @@ class Page:
                         for output, kind in task.outputs.items()
                     }
         inputs = {parameter.name: inputs[parameter.name] for parameter in task.parameters}
-        _need(button, [inputs[parameter.name] for parameter in task.parameters if parameter.required])
+        _need(button, [inputs[p.name] for p in task.parameters if p.required], never=bare)
         events = self._events(task, inputs, outputs, button)
-        if self.looks.possible(task) and not self.hidden:
+        if self.looks.possible(task) and not self.hidden and not bare:
             self._first_look(task, notice, inputs, outputs, events)
         for load in offered:
             events.after(load)
@@ -369,11 +372,13 @@ def _tab_around() -> Any:
     return around
 
 
-def _need(button: Any, needed: list[Any]) -> None:
-    """The button waits for what its task cannot do without: nobody is told off for what is not there yet."""
-    if not needed:
+def _need(button: Any, needed: list[Any], never: bool) -> None:
+    """The button waits for what its task cannot do without, or for ever where there are no weights: nobody is told off
+    for what is not there yet.
+    """
+    button.interactive = not (never or needed)
+    if never or not needed:
         return
-    button.interactive = False
     script = "(...given) => ({__type__: 'update', interactive: given.every((value) => value !== null && value !== '')})"
     gr.on([component.change for component in needed], None, needed, button, js=script)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import tempfile
 from collections.abc import Sequence
 from typing import Any
 
@@ -83,7 +84,9 @@ def draw_tab(page: Page) -> None:
 
             def opening(preset: str | None) -> list[Any]:
                 art = example(FIRST)
-                return [art, (art, page.infer("paint", preset, image=_kept(art)))]
+                with tempfile.TemporaryDirectory() as folder:
+                    art.save(path := f"{folder}/example.png")
+                    return [art, (art, page.infer("paint", preset, image=path))]
 
             page.opening(opening, [editor, compared])
         with page.make(gr.Tab, label=FORM_TAB, id="form", render_children=True):
@@ -96,9 +99,9 @@ def draw_tab(page: Page) -> None:
     changed = [go.click, editor.input] + ([] if page.preset is None else [page.preset.input])
     panel.after(gr.on(changed, _arguments, editor, [image, hints], trigger_mode="always_last", **private))
 
-    def another() -> tuple[Image.Image, str, str]:
+    def another() -> tuple[Image.Image, Image.Image, str]:
         art = example(random.randrange(MAX_SEED))
-        return art, _kept(art), ""
+        return art, art, ""
 
     panel.after(other.click(another, None, [editor, image, hints], **private))
     panel.then(images.before_and_after, [image, result], compared, **private)
@@ -112,15 +115,7 @@ def _editor(page: Page, gr: Any) -> Any:
     )  # fmt: skip
 
 
-def _arguments(drawing: dict[str, Any] | None) -> tuple[str, str]:
-    """The editor's value -> path of the line art, and hints."""
+def _arguments(drawing: dict[str, Any] | None) -> tuple[Image.Image, str]:
+    """The editor's value -> line art, which its component keeps as a file, and hints."""
     drawing = drawing or {"background": None, "layers": []}
-    lines, hints = split_drawing(drawing["background"], drawing["layers"])
-    return _kept(lines), hints
-
-
-def _kept(picture: Image.Image) -> str:
-    """The path of a picture, kept where uploads are."""
-    from gradio import processing_utils, utils
-
-    return processing_utils.save_pil_to_cache(picture, utils.get_upload_folder(), format="png")
+    return split_drawing(drawing["background"], drawing["layers"])

@@ -18,6 +18,8 @@ from torch.nn.utils.parametrizations import spectral_norm
 from gan_zoo.features import FeaturePyramid, eyes
 from gan_zoo.layers import FeatureMixer, NormBlock, balanced, doubled_conv, halving_head, with_deviation
 
+GAIN = 3.0  # of a gate's logits: open or shut, but at the outline
+
 
 class Block(NormBlock):
     """A residual block whose change begins small."""
@@ -121,7 +123,7 @@ class SeeingGenerator(ModelMixin, ConfigMixin):
         change = self.out(F.leaky_relu(doubled_conv(t, self.up1.weight, self.up1.bias), 0.2)).to(pictures.dtype)
         if self.gate is not None:
             with torch.no_grad():
-                gate = torch.sigmoid(F.interpolate(self.where(maps).float(), scale_factor=4, mode="bilinear"))
+                gate = torch.sigmoid(GAIN * F.interpolate(self.where(maps).float(), scale_factor=4, mode="bilinear"))
             change = change * gate.to(change.dtype)
         return pictures + change
 

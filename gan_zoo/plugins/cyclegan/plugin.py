@@ -49,6 +49,7 @@ from gan_zoo.plugins.cyclegan.pipeline import CycleGANPipeline, Generator
 from gan_zoo.plugins.cyclegan.tab import draw_tab, find_examples
 from gan_zoo.plugins.cyclegan.unpaired import Unpaired, read_domains, read_neutral
 
+THERE, NOT_THERE = 0.62, 0.3  # evidence above and below which a gate's lesson is sure
 POOL = 50  # pictures of a history buffer, as in the paper
 MAX_SIDE = 4096  # of what `translate` takes
 MAX_FRAMES = 60  # of an animation
@@ -290,9 +291,9 @@ class CycleGAN(Plugin):
         """Both gates learn where Lite0's classifier is sure that there is such a thing, or that there is none."""
         pictures = torch.cat([batch["a"], batch["b"]])
         shown = torch.cat([pictures, batch["neutral"]]) if "neutral" in batch else pictures
-        there = evidence_of(pictures, self.settings.things)
-        there = F.pad(there, (0, 0, 0, 0, 0, 0, 0, len(shown) - len(pictures)))  # on neutral pictures there is nothing
-        return {f"gate_{net}": gate_loss(nets[net](shown, only_gate=True), there) for net in ("forth", "back")}
+        seen = evidence_of(pictures, self.settings.things)
+        seen = F.pad(seen, (0, 0, 0, 0, 0, 0, 0, len(shown) - len(pictures)))  # on neutral pictures there is nothing
+        return {f"gate_{net}": gate_loss(nets[net](shown, only_gate=True), seen) for net in ("forth", "back")}
 
     def sample(self, nets: Networks, fixed: Fixed) -> Tensor:
         """Of 16 pictures of each domain kept apart, their translations. No source is among them: cards show these."""
@@ -421,26 +422,26 @@ class CycleGAN(Plugin):
 
 
 def evidence_of(pictures: Tensor, things: tuple[int, ...]) -> Tensor:
-    """(B, 3, H, W) in [-1, 1] -> (B, 1, H / 4, W / 4) in [0, 1]: where the classes from the first to the last are seen.
-
-    The product of what Lite0's classifier sees at twice and at four times the size: the one knows what it is, the
-    other where it ends.
+    """(B, 3, H, W) in [-1, 1] -> (B, 2, H / 4, W / 4) in [0, 1]: where the classes from the first to the last are seen,
+    by Lite0's classifier at twice the size, which knows what it is, and at four times, which knows where it ends.
     """
     size = tuple(side // 4 for side in pictures.shape[2:])
     seen = [
         classifier(pictures.device)(F.interpolate(pictures, scale_factor=factor, mode="bilinear"), things)
         for factor in (2, 4)
     ]
-    return torch.stack([F.interpolate(p, size, mode="bilinear") for p in seen]).prod(0)
+    return torch.cat([F.interpolate(p, size, mode="bilinear") for p in seen], dim=1)
 
 
-def gate_loss(logits: Tensor, there: Tensor, sure: float = 0.7) -> Tensor:
-    """Cross-entropy of logits (B, 1, h, w) where `there`, in [0, 1], is sure: above `sure`, or below 1 - `sure`.
+def gate_loss(logits: Tensor, seen: Tensor) -> Tensor:
+    """Cross-entropy of logits (B, 1, h, w) where the evidence (B, 2, h, w), as `evidence_of` gives it, is sure.
 
-    Both sides count alike, however few places each has ("seed" loss of Kolesnikov & Lampert 2016, arXiv:1603.06098).
+    The finer look halves what the coarser one says at most, since it makes nothing of the middle of a large thing. Both
+    sides count alike, however few places each has ("seed" loss of Kolesnikov & Lampert 2016, arXiv:1603.06098).
     """
+    there = seen[:, :1] * (1 + seen[:, 1:]) / 2
     logits, total = logits.float(), logits.new_zeros((), dtype=torch.float32)
-    for sign, places in ((1, there > sure), (-1, there < 1 - sure)):
+    for sign, places in ((1, there > THERE), (-1, there < NOT_THERE)):
         total = total + (F.softplus(-sign * logits) * places).sum() / places.sum().clamp(min=1)
     return total
 

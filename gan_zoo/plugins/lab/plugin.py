@@ -153,6 +153,11 @@ class Lab(Plugin):
     Settings: ClassVar[type] = Settings
     Pipeline: ClassVar[type] = LabPipeline
     settings: Settings
+    example: ClassVar[str] = "--start trained"
+
+    @property
+    def example_task(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return "step_faces" if self.settings.distribution == FACES else "step"
 
     # -- train -------------------------------------------------------------------------------------------------------
 
