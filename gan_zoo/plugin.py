@@ -350,10 +350,7 @@ class Plugin(ABC):
     # -- load --------------------------------------------------------------------------------------------------------
 
     def load(self, preset: str | None = None, **options: Any) -> Any:
-        """The pipeline of what `presets.find` finds by that name, or of the default preset; `options` are `hub.load`'s.
-
-        Its class is `Pipeline`.
-        """
+        """The pipeline, a `Pipeline`, of what `presets.find` finds by that name, or of the default preset."""
         from gan_zoo import presets
 
         return presets.load(self, preset, **options)
@@ -403,10 +400,10 @@ class Plugin(ABC):
         return {task.name: task for task in tasks}
 
     def examples(self, task: str) -> list[dict[str, Any]]:
-        """Arguments with which a task shows something, pictures as paths: the page opens on the first and offers all,
-        checks use the first. One that holds "preset" is for that preset alone.
+        """Arguments with which a task shows something, pictures as paths: the page opens on the first and offers all.
 
-        None by default: then checks call it with noise for each picture, and only if it needs no text.
+        One that holds "preset" is for that preset alone. None by default: then checks call the task with noise for each
+        picture, and only if it needs no text.
         """
         return []
 
