@@ -170,7 +170,8 @@ def describe(source: str) -> str:
     held = len(load(source, split="validation"))
     kinds = ", ".join(f"{count:,} {name}" for name, count in counts.items()) or f"{len(rows):,} rows"
     path = Path(source).expanduser()
-    left = layouts.left_out(layouts.files(path)) if path.is_dir() and "image" in rows.features else ""
+    some = layouts.files(path) if path.is_dir() else []
+    left = layouts.left_out(some) if any(map(layouts.is_picture, some)) else ""  # not beside tables
     return f"{source}: {kinds}; {held:,} held out" + (f"; {left} left out" if left else "")
 
 

@@ -62,7 +62,7 @@ def name_of(plugin: Plugin, text: str | None) -> str:
     if is_preset(plugin, text):
         return plugin.preset(text).name
     assert text is not None
-    with contextlib.suppress(WeightsError):
+    with contextlib.suppress(ValueError):
         return read_manifest(find(plugin, text)).preset
     return Path(text).name  # a plugin that loads in its own way
 

@@ -220,7 +220,7 @@ def test_flags_with_underscores_may_be_written_with_hyphens(fail: Run, tmp_path:
         ("probe.film --out o --format avi", "argument --format: invalid choice: 'avi' (choose from 'mp4', 'gif')"),
         ("probe.tint --out o", "the following arguments are required: --image"),
         ("probe.tint --out o --image nope.png", "--image: there is no file or folder 'nope.png'"),
-        ("probe.tint --out o --image .", "--image: the folder '.' holds no pictures (.avif, .bmp, .gif, .jpeg,"),
+        ("probe.tint --out o --image .", "--image: the folder '.' holds no pictures (.avif, .bmp, .gif, .jfif, .jpeg,"),
         (
             "probe.tint --out o --image . --back-ground .",
             "--image and --back_ground are both folders: give at most one",

@@ -344,7 +344,9 @@ class CycleGAN(Plugin):
     def feature_networks(self) -> str:
         if self.settings.discriminator == "patch":
             return ""
-        return "the discriminators look through EfficientNet-Lite0, frozen, trained on ImageNet"
+        who = "generators and discriminators" if self.settings.generator == "seeing" else "the discriminators"
+        gate = ", whose classifier teaches the gates" if self.settings.things else ""
+        return f"{who} look through EfficientNet-Lite0, frozen, trained on ImageNet{gate}"
 
     # -- load and infer ----------------------------------------------------------------------------------------------
 

@@ -73,6 +73,7 @@ class Watched(NamedTuple):
     run: dict
 
 
+A_RUN = '{"rules": {"distribution": "ring"}, "moves": [["both", 10]]}'
 COUNT = Arg(Text("Moves", "Turnos"), minimum=1, maximum=500, cli_maximum=20_000)
 FACES_COUNT = Arg(Text("Moves", "Turnos"), minimum=1, maximum=100, cli_maximum=6_000)
 FRAMES = Arg(Text("Pictures", "Imágenes"), minimum=2, maximum=60, cli_maximum=600)
@@ -122,6 +123,7 @@ Run = Annotated[
             "What an earlier call returned as `run`; empty: a fresh one, by the rules below.",
             "Lo que devolvió una llamada anterior como `run`; vacío: una nueva, con las reglas de abajo.",
         ),
+        example=A_RUN,
     ),
 ]
 
@@ -345,6 +347,7 @@ class Lab(Plugin):
                 info=Text(
                     "What an earlier call returned as `run`.", "Lo que devolvió una llamada anterior como `run`."
                 ),
+                example=A_RUN,
             ),
         ],
     ) -> Film:
