@@ -309,3 +309,15 @@ def test_a_fight_goes_on_from_the_trained_model(task, name, monkeypatch):
 def test_faces_are_bounded_for_who_watches():
     with pytest.raises(ValueError, match="batch: expected at most 64 for faces, got 65"):
         take_up({"rules": FACES | {"batch": 65}, "moves": []})
+
+
+@pytest.mark.parametrize(
+    ("run", "line"),
+    [
+        ({"rules": {"rate_g": 1.0, "rate_d": 1.0, "optimizer": "sgd", "penalty": 100.0}}, "run: diverged at move"),
+        ({"rules": {}, "visit": "\ud800"}, "run: half of a character"),
+    ],
+)
+def test_a_fight_that_cannot_go_on_says_so_in_a_line(run, line):
+    with pytest.raises(ValueError, match=line):
+        Lab().infer("step", times=300, run=json.dumps({"moves": [], **run}))

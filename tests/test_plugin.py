@@ -168,3 +168,20 @@ def test_processes_share_the_global_batchs_random_numbers():
         return Step(0, "gan", 0.0, rows, 6, torch.Generator().manual_seed(1), torch.device("cpu")).randn(2)
 
     assert torch.equal(torch.cat([draws(slice(0, 2)), draws(slice(2, 6))]), draws(slice(0, 6)))
+
+
+def test_a_plugin_without_weights_says_so_in_place_of_its_results() -> None:
+    """A GAN just begun by `new`: its button waits, and the panel says what to do."""
+    import gradio as gr
+
+    from gan_zoo import ui
+    from gan_zoo.template import plugin as Template
+
+    with gr.Blocks() as page:
+        drawn = ui.Page(Template(), ui.Words())
+        drawn.standard()
+        drawn.complete()
+    notices = [b.value for b in page.blocks.values() if isinstance(b, gr.HTML) and "python -m train" in str(b.value)]
+    assert len(notices) == 1 and "template has no trained weights yet" in notices[0]
+    buttons = [b for b in page.blocks.values() if isinstance(b, gr.Button) and "zoo-run" in (b.elem_classes or [])]
+    assert [button.interactive for button in buttons] == [False]
