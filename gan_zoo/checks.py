@@ -101,6 +101,7 @@ def check_halves(bench: Bench) -> None:
     plugin, nets = bench.plugin, bench.nets
     learn = {name: [p for p in network.parameters() if p.requires_grad] for name, network in nets.items()}
     batch = bench.training.batch(range(BATCH))
+    _refuse_corrupting(nets)
     for stage in plugin.stages():
         chosen = {
             "G": _chosen(nets.generators, stage.generators, learn),
@@ -110,7 +111,6 @@ def check_halves(bench: Bench) -> None:
             optimizers = {
                 half: adam([nets[name] for name in names], 1e-3, (0.9, 0.999)) for half, names in chosen.items()
             }
-            _refuse_corrupting(nets)
             wrapped = nets.map(lambda name, network: _Wrapped(network, name))
             duel = Duel(plugin, nets, optimizers["G"], optimizers["D"], parallel=wrapped)
             step = bench.step(stage.name)

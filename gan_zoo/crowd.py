@@ -6,7 +6,6 @@ minute.
 
 from __future__ import annotations
 
-import asyncio
 import os
 import time
 from collections import Counter, defaultdict, deque
@@ -43,7 +42,6 @@ class Crowd:
     def __init__(self) -> None:
         self.listening: Counter[str] = Counter()  # by session name or number of a call
         self.uploads: defaultdict[str, deque[tuple[float, int, int]]] = defaultdict(deque)  # (when, files, bytes)
-        self._dropping: set[asyncio.Task[None]] = set()
 
     @contextmanager
     def listens(self, to: str) -> Iterator[None]:
@@ -59,10 +57,13 @@ class Crowd:
     def uploaded(self, who: str) -> tuple[int, int]:
         """How many files, and bytes, a caller uploaded within the last hour."""
         since = time.monotonic() - HOUR
-        for name in [name for name, all_of in self.uploads.items() if all_of and all_of[-1][0] < since]:
-            del self.uploads[name]
-        recent = [(files, size) for when, files, size in self.uploads.get(who, ()) if when >= since]
-        return sum(files for files, _ in recent), sum(size for _, size in recent)
+        for name, recent in list(self.uploads.items()):
+            while recent and recent[0][0] < since:
+                recent.popleft()
+            if not recent:
+                del self.uploads[name]
+        own = self.uploads.get(who, ())
+        return sum(files for _, files, _ in own), sum(size for _, _, size in own)
 
     def note_upload(self, who: str, files: int, size: int) -> None:
         self.uploads[who].append((time.monotonic(), files, size))
@@ -87,9 +88,7 @@ class Crowd:
             for one in queue.event_queue_per_concurrency_id.values():
                 for event in [event for event in one.queue if self._gone(event)]:
                     one.queue.remove(event)
-                    task = asyncio.ensure_future(queue.clean_events(session_hash=event.session_hash))
-                    self._dropping.add(task)  # the loop itself keeps no hold of its tasks
-                    task.add_done_callback(self._dropping.discard)
+                    _forget(queue, event)
             return get_events()
 
         queue.push, queue.get_events = fair_push, get_wanted
@@ -98,6 +97,15 @@ class Crowd:
         if time.monotonic() - event.enqueue_time < GONE:
             return False
         return event.session_hash not in self.listening and event._id not in self.listening
+
+
+def _forget(queue: Any, event: Any) -> None:
+    """What Gradio keeps of a call that waits, as its own `clean_events` does; other calls of its session stay."""
+    queue.event_ids_to_events.pop(event._id, None)
+    pending = queue.pending_event_ids_session.get(event.session_hash, set())
+    pending.discard(event._id)
+    if not pending:
+        queue.pending_event_ids_session.pop(event.session_hash, None)
 
 
 def in_turn(events: list[Any]) -> list[Any]:

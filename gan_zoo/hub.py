@@ -17,14 +17,11 @@ from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from gan_zoo.card import CardFacts, model_card
 from gan_zoo.errors import one_line
 from gan_zoo.weights import MANIFEST, WeightsError, check_name, load, read_file, read_manifest, recover, save, verify
-
-if TYPE_CHECKING:  # torch takes seconds, and resolve, pull and push need it not
-    pass
 
 __all__ = [
     "MANIFEST", "CardFacts", "WeightsError", "answering_within", "cached_or_pulled", "check_name", "explain", "load",

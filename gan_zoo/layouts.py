@@ -1,6 +1,7 @@
 """Folders of pictures as people have them: from a camera, a NAS, Kaggle, a course; and what of them is left out.
 
-`read` gives the splits of a folder; `files` are what it holds, without what systems put there for themselves.
+`files` are what a folder holds, without what systems put there for themselves; `place` says where each picture
+belongs, `as_datasets` makes data sets of that.
 """
 
 from __future__ import annotations

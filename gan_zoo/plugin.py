@@ -419,12 +419,12 @@ class Plugin(ABC):
         name = next(iter(tasks), None) if task is None else task
         if name not in tasks:
             raise ValueError(f"{self.slug} has no task {name!r}; there are: {', '.join(tasks)}")
-        from gan_zoo import presets
-
         chosen = tasks[name]
         checked = chosen.check(arguments, bounds)
         given = {p.name: checked[p.name] for p in chosen.parameters if p.type is not ImageFile}
         if chosen.needs_weights:
+            from gan_zoo import presets
+
             if bounds == "page":
                 preset = self.preset(preset).name  # a stranger may not name folders of this machine
             result = chosen.function(self, self.ready(preset), **checked)

@@ -124,3 +124,24 @@ def test_only_what_was_made_to_skip_the_queue_skips_it(site):
         body = {"data": [], "fn_index": number, "session_hash": "a"}
         answer = httpx.post(f"{site}{API}/run/predict", json=body, timeout=60)
         assert answer.status_code == (422 if number in known.at_once else 404)
+
+
+def test_a_call_that_is_dropped_takes_no_other_of_its_session_with_it(monkeypatch):
+    monkeypatch.setattr(crowd, "GONE", 0)
+    left, heard = (SimpleNamespace(_id=name, session_hash="s", enqueue_time=0.0) for name in ("left", "heard"))
+    line = SimpleNamespace(queue=[left, heard])
+    queue = SimpleNamespace(
+        push=None,
+        get_events=lambda: list(line.queue),
+        event_queue_per_concurrency_id={"one": line},
+        event_ids_to_events={"left": left, "heard": heard},
+        pending_event_ids_session={"s": {"left", "heard"}},
+    )
+    many = crowd.Crowd()
+    many.guard(queue)
+    with many.listens("heard"):
+        assert queue.get_events() == [heard]
+        assert queue.event_ids_to_events == {"heard": heard}
+        assert queue.pending_event_ids_session == {"s": {"heard"}}
+    assert queue.get_events() == []
+    assert queue.pending_event_ids_session == {}

@@ -152,7 +152,7 @@ def _told(output: Any, root_url: str) -> Iterator[Any]:
         kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
         if kind.startswith("image/") and path.is_file():
             yield types.ImageContent(type="image", data=base64.b64encode(path.read_bytes()).decode(), mimeType=kind)
-        inside = path.relative_to(Path(utils.get_upload_folder())) if path.is_absolute() else path
+        inside = path.resolve().relative_to(Path(utils.get_upload_folder()).resolve())
         yield types.TextContent(type="text", text=f"{root_url}{FILES}{inside.as_posix()}")
     elif isinstance(output, (list, tuple)) and any(map(_holds_file, output)):  # several results, or a gallery
         for item in output:

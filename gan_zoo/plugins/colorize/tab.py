@@ -96,7 +96,7 @@ def draw_tab(page: Page) -> None:
 
     private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
     image, hints, result = panel.inputs["image"], panel.inputs["hints"], panel.outputs["result"]
-    changed = [go.click, editor.input] + ([] if page.preset is None else [page.preset.input])
+    changed = [go.click, editor.input, page.preset.input]
     panel.after(gr.on(changed, _arguments, editor, [image, hints], trigger_mode="always_last", **private))
 
     def another() -> tuple[Image.Image, Image.Image, str]:

@@ -142,7 +142,7 @@ class Gate(nn.Module):
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
         x = F.relu(self.see[-1](maps[-1]))
         for see, join, m in reversed(list(zip(self.see, self.join, maps))):
-            x = F.relu(join(F.interpolate(x, scale_factor=2, mode="bilinear") + see(m)))
+            x = F.relu(join(_double(x) + see(m)))
         return self.out(x)
 
 
