@@ -9,9 +9,9 @@ CPU_WHEELS := https://download.pytorch.org/whl/cpu
 app: .venv/.app
 	$(PY) -m gan_zoo app --port $(PORT)
 
-# Two workers of one thread each: a test waits for a page or a process most of its time.
+# Three workers of one thread each, for two cores: a test waits for a page or a process half of its time.
 test: .venv/.dev
-	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(PY) -m pytest -n 2 --dist loadfile $(ARGS)
+	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(PY) -m pytest -n 3 --dist loadfile $(ARGS)
 
 lint: .venv/.dev
 	$(PY) -m ruff check .

@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -117,6 +118,7 @@ def _deploy(args: argparse.Namespace) -> None:
 
 
 def _app(args: argparse.Namespace) -> None:
+    gc.disable()  # until the page is open: half a million objects come to stay, and counting them is a quarter of it
     from gan_zoo import ui
 
     _check_address(args.host, args.port)

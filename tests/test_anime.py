@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from PIL import Image
 
 from gan_zoo import metrics
+from gan_zoo.plugins.anime import tab
+from gan_zoo.plugins.anime.attributes import ATTRIBUTES
 from gan_zoo.plugins.anime.drawn import draw_character
 from gan_zoo.plugins.anime.networks import AnimeGenerator, ResidualDiscriminator, doubled_conv
 from gan_zoo.plugins.anime.pipeline import AnimePipeline
@@ -169,3 +174,17 @@ def test_what_is_to_be_enlarged_is_softened_by_chance_alone():
     assert torch.equal(plain, F.avg_pool2d(pictures, 4))
     soft = shrunk(pictures, lambda *shape: torch.full((4, *shape), 0.5))
     assert soft.std() < plain.std()
+
+
+@pytest.mark.parametrize("path", sorted(tab.SWATCHES.glob("*.png")), ids=lambda path: path.stem)
+def test_a_swatch_shows_what_is_drawn(path):
+    """After a wanted change: GAN_ZOO_UPDATE_SNAPSHOT=1 pytest tests/test_anime.py"""
+    drawn = tab.draw_swatch(*path.stem.rsplit("-", 1))
+    if os.environ.get("GAN_ZOO_UPDATE_SNAPSHOT"):
+        drawn.save(path, optimize=True)
+    assert np.array_equal(np.asarray(Image.open(path).convert("RGB")), np.asarray(drawn.convert("RGB")))
+
+
+def test_every_value_without_a_colour_has_a_swatch():
+    named = {f"{name}-{key}" for name, a in ATTRIBUTES.items() if not a.option.endswith("Color") for key in a.values}
+    assert named == {path.stem for path in tab.SWATCHES.glob("*.png")}

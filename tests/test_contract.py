@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from gan_zoo import checks, registry
@@ -11,7 +13,9 @@ PLUGINS = registry.discover().plugins
 
 @pytest.mark.parametrize("slug", PLUGINS)
 def test_plugin_keeps_the_contract(slug):
-    failures = [f"{what}: {reason}" for what, reason in checks.run(PLUGINS[slug]) if reason is not None]
+    kind: Any = type(PLUGINS[slug])
+    few = {"drawn": 40} if "drawn" in kind.Settings.__dataclass_fields__ else {}  # of the built-in data
+    failures = [f"{what}: {reason}" for what, reason in checks.run(kind(kind.Settings(**few))) if reason is not None]
     assert not failures
 
 

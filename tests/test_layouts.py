@@ -87,7 +87,8 @@ def test_half_of_a_pair_of_domains_is_named(tmp_path):
 
 def test_a_path_that_is_not_there_is_told_first(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("datasets.config.HF_HUB_OFFLINE", True)
     with pytest.raises(data.DataError, match="^data/pictrues: no such file or folder"):
         data.load("data/pictrues")
     assert layouts.left_out([]) == ""

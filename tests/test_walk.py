@@ -14,7 +14,7 @@ from test_page import SECONDS, Visit, browser  # noqa: F401
 from gan_zoo import registry
 from gan_zoo.ui.looks import Looks
 
-PLUGINS = {slug: plugin for slug, plugin in registry.discover().plugins.items() if plugin.presets}
+PLUGINS = registry.discover().plugins
 BUSY = "[...document.querySelectorAll('.eta-bar, .meta-text, .progress-text')].some((e) => e.offsetParent !== null)"
 
 
@@ -55,7 +55,7 @@ def test_everything_can_be_clicked(browser: Browser, slug: str) -> None:  # noqa
         if name is not None:
             page.locator(".zoo-tasks:visible").get_by_role("tab", name=name, exact=True).first.click()
         walk.settled()
-        if name in shown:
+        if name in shown and plugin.presets:
             pictures = page.locator(".zoo-results img:visible, .zoo-results video:visible")
             assert pictures.count() > 0, f"{slug}, {name}: nothing to see without a click"
         for example in range(page.locator(".zoo-examples:visible button:visible").count()):

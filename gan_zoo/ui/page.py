@@ -13,6 +13,7 @@ A plugin draws its tab by `Plugin.tab`, which is handed a `Page`. Tasks it does 
 
 from __future__ import annotations
 
+import gc
 import html
 import importlib.util
 import json
@@ -139,6 +140,9 @@ def launch(
         mcp.install()
     uvicorn.config.HTTP_PROTOCOLS["auto"] = "gan_zoo.gate:Impatient"
     settings: Mapping[str, Any] = launch_settings() | {"server_name": host, "server_port": port} | options
+    if not gc.isenabled():  # put off by who starts a program with this
+        gc.freeze()
+        gc.enable()
     return page.launch(**settings, app_kwargs={"middleware": [guard]})
 
 

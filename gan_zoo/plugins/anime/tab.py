@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Mapping, Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any
+
+from PIL import Image
 
 from gan_zoo import images
 from gan_zoo.plugin import Page, Panel, Task, Text
@@ -23,6 +23,7 @@ ONWARD = {  # from a face that was clicked: the task, what its button says, its 
     "directions": (Text("Directions", "Direcciones"), "seed"),
 }
 CLICKED = Text("Click a face to go on from it:", "Haz clic en una cara para seguir desde ella:")
+SWATCHES = Path(__file__).parent / "swatches"  # drawn beforehand: it takes half a second
 MODEL = 11  # the character on whose face hair styles, expressions and glasses are shown
 CSS = """
 .name { font-size: 13px; margin: 6px 0 3px; color: var(--body-text-color-subdued); }
@@ -141,17 +142,14 @@ def _swatch(name: str, key: str, colour: str) -> str:
     label += f' title="{text.en} · {text.es}"'
     if colour:
         return f'<button type="button" {label} style="background: {colour}"></button>'
-    return f'<button type="button" class="picture" {label}><img alt="" src="{_thumbnail(name, key)}"></button>'
+    picture = images.data_address((SWATCHES / f"{name}-{key}.png").read_bytes(), "image/png")
+    return f'<button type="button" class="picture" {label}><img alt="" src="{picture}"></button>'
 
 
-@cache
-def _thumbnail(name: str, key: str) -> str:
-    """A drawn character (Lorelei, CC0) with that value, as a data address."""
-    buffer = io.BytesIO()
+def draw_swatch(name: str, key: str) -> Image.Image:
+    """A drawn character (Lorelei, CC0) with that value, as it stands in `swatches/NAME-KEY.png`."""
     size, part = (96, (0, 0, 96, 96)) if name == "hair_style" else (160, (42, 48, 138, 144))  # or the face alone
-    picture = draw_character(MODEL, size, {"glasses": "none", name: key}).crop(part)
-    picture.quantize(32).save(buffer, "PNG", optimize=True)
-    return images.data_address(buffer.getvalue(), "image/png")
+    return draw_character(MODEL, size, {"glasses": "none", name: key}).crop(part).quantize(32)
 
 
 def _order_by_swatches(panel: Panel) -> None:
