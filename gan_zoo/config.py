@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -76,6 +76,21 @@ def learning_rate(config: TrainConfig, index: int, position: float) -> float:
     warmup = min(1.0, (index + 1) / config.warmup) if config.warmup else 1.0
     left = (1 - position) / (1 - config.decay_from) if config.decay_from < 1 else 1.0
     return warmup * min(1.0, max(0.0, left))
+
+
+def stage_steps(config: TrainConfig, shares: Sequence[float], stage: int) -> int:
+    """Updates of a stage, of which each has its share of the run."""
+    return max(1, round(config.steps * shares[stage] / sum(shares)))
+
+
+def position(config: TrainConfig, shares: Sequence[float], progress: Progress) -> float:
+    """From 0 at the stage's start to 1 at its end: by steps, or by the clock where `hours` has it end earlier."""
+    now = progress.stage
+    by_steps = progress.index / stage_steps(config, shares, now)
+    if not config.hours:
+        return min(1.0, by_steps)
+    by_clock = (progress.hours / config.hours * sum(shares) - sum(shares[:now])) / shares[now]
+    return min(1.0, max(by_steps, by_clock))
 
 
 class Stop(enum.IntEnum):

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils._pytree import tree_map
 
-from gan_zoo.plugin import Batch, Fakes, Losses, Networks, Plugin, Step
+from gan_zoo.contract import GAN, Batch, Fakes, Losses, Networks, Step
 
 
 def seeded_step(seed: Sequence[int], count: int, **told: Any) -> Step:
@@ -65,7 +65,7 @@ class Duel:
 
     def __init__(
         self,
-        plugin: Plugin,
+        plugin: GAN,
         nets: Networks,
         g_optimizer: Optimizer | None,
         d_optimizer: Optimizer | None,

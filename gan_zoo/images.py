@@ -24,7 +24,7 @@ from torch import Tensor
 
 from gan_zoo.errors import one_line
 from gan_zoo.parsing import parse_json
-from gan_zoo.plugin import Film
+from gan_zoo.tasks import Film
 
 MAX_PIXELS = 25_000_000  # a phone's photograph (12 megapixels) passes; 100 MB once decoded as RGBA
 MAX_BYTES = 20_000_000

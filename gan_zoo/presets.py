@@ -18,20 +18,20 @@ from gan_zoo.errors import one_line
 from gan_zoo.weights import MANIFEST, WeightsError, read_manifest
 
 if TYPE_CHECKING:
-    from gan_zoo.plugin import Plugin
+    from gan_zoo.contract import GAN
 
 REPO_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*")
 
 OUR_FOLDERS = ("runs", "weights")  # never an owner on the Hub
 
 
-def find(plugin: Plugin, text: str | None = None, *, strangers: bool = False) -> Path:
+def find(plugin: GAN, text: str | None = None) -> Path:
     """The weights folder that `text` names: a preset of the plugin (the default one if None), a run or weights folder,
-    or a repository OWNER/NAME of the Hub. For strangers, presets alone.
+    or a repository OWNER/NAME of the Hub.
 
     Raises ValueError that lists the presets there are, WeightsError for weights that cannot be found or fetched.
     """
-    if strangers or is_preset(plugin, text):
+    if is_preset(plugin, text):
         preset = plugin.preset(text)
         return hub.resolve(plugin.slug, preset.name, repo_id=preset.repo_id, revision=preset.revision)
     assert text is not None
@@ -46,7 +46,7 @@ def find(plugin: Plugin, text: str | None = None, *, strangers: bool = False) ->
     raise AssertionError("unreachable: every preset was tried above")
 
 
-def is_preset(plugin: Plugin, text: str | None) -> bool:
+def is_preset(plugin: GAN, text: str | None) -> bool:
     """Is it the name of a preset, or None, the default one? A plugin may load those in its own way."""
     return text is None or any(preset.name == text for preset in plugin.presets)
 
@@ -57,7 +57,7 @@ def at(path: str | Path) -> Path | None:
     return next((found for found in (folder, folder / "weights") if (found / MANIFEST).is_file()), None)
 
 
-def name_of(plugin: Plugin, text: str | None) -> str:
+def name_of(plugin: GAN, text: str | None) -> str:
     """What pictures made by these weights are signed with: the preset's name, else the one in the weights' manifest."""
     if is_preset(plugin, text):
         return plugin.preset(text).name
@@ -67,19 +67,19 @@ def name_of(plugin: Plugin, text: str | None) -> str:
     return Path(text).name  # a plugin that loads in its own way
 
 
-def is_here(plugin: Plugin, preset: str) -> bool:
+def is_here(plugin: GAN, preset: str) -> bool:
     """Do a preset's weights lie on this machine, so that nothing need be fetched?"""
     return (hub.weights_root() / plugin.slug / plugin.preset(preset).name / MANIFEST).is_file()
 
 
-def load(plugin: Plugin, text: str | None = None, *, device: Any = "cpu") -> Any:
+def load(plugin: GAN, text: str | None = None, *, device: Any = "cpu") -> Any:
     """The pipeline of what `text` names, of the class `plugin.Pipeline`. Raises as `find` does, and WeightsError for
     weights that cannot be read.
     """
     return hub.load(find(plugin, text), plugin.Pipeline, plugin=plugin.slug, device=device)
 
 
-def as_trained(plugin: Plugin, text: str | None = None, changed: Mapping[str, Any] | None = None) -> Plugin:
+def as_trained(plugin: GAN, text: str | None = None, changed: Mapping[str, Any] | None = None) -> GAN:
     """The plugin with the settings by which the weights were trained that `text` names, but for those `changed`.
 
     Settings that it no longer has are passed over; where there is no such folder, which a plugin that loads in its own

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs
+from torch import Tensor
 
 from gan_zoo.config import TrainConfig
 
@@ -47,6 +49,13 @@ def hardware(device: torch.device, processes: int, bf16: bool) -> str:
     """What a card says of it."""
     name = torch.cuda.get_device_name() if device.type == "cuda" else f"{torch.get_num_threads()} CPU threads"
     return f"{processes} x {name}, {'bfloat16' if bf16 else 'float32'}"
+
+
+def mean_over_processes(window: Sequence[dict[str, Tensor]], accelerator: Accelerator) -> dict[str, float]:
+    """The mean of each named number over the steps that have it, and over all processes."""
+    names = list(dict.fromkeys(name for report in window for name in report))
+    means = [torch.stack([report[n].float() for report in window if n in report]).mean() for n in names]
+    return dict(zip(names, torch.as_tensor(accelerator.reduce(torch.stack(means), "mean")).tolist(), strict=True))
 
 
 class Signals:

@@ -7,32 +7,42 @@ import os
 import re
 import subprocess
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from PIL import Image
 
 from gan_zoo import hub
-from gan_zoo.plugin import Evaluation, Plugin, Preset, Task, Text
-from gan_zoo.processes import hardware
+from gan_zoo.config import TrainConfig
+from gan_zoo.contract import GAN, Evaluation, Preset
+from gan_zoo.state import RunState
+from gan_zoo.tasks import Task, Text
 
-if TYPE_CHECKING:
-    from gan_zoo.trainer import Trainer
 
-
-def facts(run: Trainer) -> dict[str, Any]:
+def facts(plugin: GAN, preset: Preset, source: str | None, config: TrainConfig) -> dict[str, Any]:
     """What a run is: enough to resume it, and to write its card."""
     return {
-        "plugin": run.plugin.slug,
-        "preset": run.preset.name,
-        "data": run.source,
-        "config": dataclasses.asdict(run.config),
-        "settings": dataclasses.asdict(run.plugin.settings),
+        "plugin": plugin.slug,
+        "preset": preset.name,
+        "data": source,
+        "config": dataclasses.asdict(config),
+        "settings": dataclasses.asdict(plugin.settings),
         "commit": _commit(),
     }
 
 
-def publish(run: Trainer, evaluation: Evaluation) -> None:
-    """Writes the averaged weights as the run's weights folder, with the card that this run earned."""
-    plugin, preset, progress, told = run.plugin, run.preset, run.progress, facts(run)
-    pictures = {plugin.caption: run.grid()} | evaluation.pictures
+def publish(
+    out: Path,
+    plugin: GAN,
+    preset: Preset,
+    state: RunState,
+    told: dict[str, Any],
+    *,
+    grid: Image.Image,
+    hardware: str,
+    evaluation: Evaluation,
+) -> None:
+    """Writes a run's averaged weights as the weights folder `out`, with the card it earned; `told` are its facts."""
+    pictures = {plugin.caption: grid} | evaluation.pictures
     names = [f"picture-{i + 1}.webp" for i in range(len(pictures))]
     settings = _published(told["settings"])
     card = hub.CardFacts(
@@ -46,14 +56,14 @@ def publish(run: Trainer, evaluation: Evaluation) -> None:
         summary=plugin.summary.en,
         recipe={"train": _published(told["config"]), "settings": settings},
         commit=told["commit"],
-        steps=progress.updates,
-        images_seen=progress.images,
-        hours=progress.hours,
-        hardware=hardware(run.device, run.processes, run.bf16),
+        steps=state.progress.updates,
+        images_seen=state.progress.images,
+        hours=state.progress.hours,
+        hardware=hardware,
         feature_networks=plugin.feature_networks,
         pipeline_tag=plugin.pipeline_tag,
         example=plugin.example,
-        parameters={name: sum(p.numel() for p in net.parameters()) for name, net in run.nets.items()},
+        parameters={name: sum(p.numel() for p in net.parameters()) for name, net in state.nets.items()},
         scores=evaluation.scores,
         protocol=evaluation.protocol,
         pictures=dict(zip(names, pictures, strict=True)),
@@ -62,8 +72,8 @@ def publish(run: Trainer, evaluation: Evaluation) -> None:
         takes_preset=_example_task(plugin).needs_weights,
     )
     hub.save(
-        plugin.pipeline(run.average()),
-        run.folder.path / "weights",
+        plugin.pipeline(state.average()),
+        out,
         plugin=plugin.slug,
         preset=preset.name,
         card=hub.model_card(card),
@@ -72,7 +82,7 @@ def publish(run: Trainer, evaluation: Evaluation) -> None:
     )
 
 
-def _example_task(plugin: Plugin) -> Task:
+def _example_task(plugin: GAN) -> Task:
     """The task that a card's example calls: the one that the plugin names, else its first."""
     tasks = plugin.tasks()
     return tasks[plugin.example_task] if plugin.example_task else next(iter(tasks.values()))

@@ -20,7 +20,7 @@ from PIL import Image
 from gan_zoo import images
 from gan_zoo.checkpoints import write_json, write_text
 from gan_zoo.parsing import parse_json
-from gan_zoo.plugin import Film
+from gan_zoo.tasks import Film
 
 
 class RunFolder:

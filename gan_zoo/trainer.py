@@ -10,7 +10,6 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from collections.abc import Iterable
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
@@ -22,19 +21,20 @@ from tqdm.auto import tqdm
 
 from gan_zoo import data as zoo_data
 from gan_zoo import hub, images, publishing, saving
-from gan_zoo.batches import Prefetcher
-from gan_zoo.config import Progress, Stop, TrainConfig, learning_rate
-from gan_zoo.duel import Duel, Ema, adam, named, not_finite, seeded_step
+from gan_zoo.batches import Batches, Share, to_device
+from gan_zoo.config import Progress, Stop, TrainConfig, learning_rate, position, stage_steps
+from gan_zoo.contract import GAN, Batch, Evaluation, Fakes, Fixed, Preset, Stage, Step
+from gan_zoo.duel import Duel, named, not_finite, seeded_step
 from gan_zoo.errors import one_line
-from gan_zoo.plugin import Batch, Evaluation, Fakes, Fixed, Networks, Plugin, Preset, Stage, Step
-from gan_zoo.processes import Signals, bf16_is_fast, make_accelerator
+from gan_zoo.processes import Signals, bf16_is_fast, hardware, make_accelerator, mean_over_processes
 from gan_zoo.run_folder import RunFolder
+from gan_zoo.state import RunState, fresh_networks
 
 PHASES = ("generate", "d", "g")
 
 
 def train(
-    plugin: Plugin,
+    plugin: GAN,
     *,
     data: str | None = None,
     out: str | Path | None = None,
@@ -59,11 +59,14 @@ def train(
 
 
 class Trainer:
-    """Trains one plugin into one run folder (run_folder.py says what is in it)."""
+    """Trains one plugin into one run folder (run_folder.py says what is in it).
+
+    `state` is all that is saved and comes back; the rest follows from plugin, config and source.
+    """
 
     def __init__(
         self,
-        plugin: Plugin,
+        plugin: GAN,
         config: TrainConfig,
         *,
         data: str | None = None,
@@ -83,196 +86,22 @@ class Trainer:
         precision = self.config.precision
         self.bf16 = precision == "bf16" or (precision == "auto" and bf16_is_fast(self.device))
         self.folder.check(resume)
-        self._build()
-        self.progress, self.state = Progress(), {}
+        self.state = RunState(fresh_networks(plugin, config.seed, self.device))
+        self._read_data()
         self.stop, self.signals = Stop.NOT_YET, Signals()
-        if config.init and not resume:
-            self._begin_with(config.init)
-        self.enter_stage()
+        self.undigested: list[Tensor] = []  # D's accuracies since the last look: looking waits for the device
         if self.accelerator.is_main_process:
             self.folder.lock()
         if resume:
-            saving.load(self)
-
-    def _check_scores(self) -> None:
-        if not self.config.evaluate_count:
-            return
-        try:
-            self.plugin.check_evaluation()
-        except ImportError as error:
-            print(f"training without scores, so that the last weights count as the best: {error}")
-            self.config = dataclasses.replace(self.config, evaluate_count=0, equilibrium=0.0)
-
-    def _build(self) -> None:
-        """Networks, their average, and the data."""
-        plugin, seed = self.plugin, self.config.seed
-        with torch.random.fork_rng():  # the networks' initial weights are the same in every process
-            torch.manual_seed(seed)
-            self.nets = plugin.networks()
-        for _, net in self.nets.items():
-            net.to(device=self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.trainable = {name: [p for p in net.parameters() if p.requires_grad] for name, net in self.nets.items()}
-        self.ema = Ema(self.nets.generators)
-        self.data = plugin.data(self.source, "train", seed)
-        self.validation = plugin.data(self.source, "validation", seed)
-        if self.source and self.accelerator.is_main_process:
-            with suppress(zoo_data.DataError):  # a source of another kind, which its plugin alone can read
-                print(zoo_data.describe(self.source))
-        self.batches = Prefetcher(lambda samples: self.data.batch(samples))
-
-    # -- stages ------------------------------------------------------------------------------------------------------
+            self._go_on()
+        else:
+            if config.init:
+                self.state.begin_with(plugin.load(config.init), config.init)
+            self.enter_stage()
 
     @property
-    def stage(self) -> Stage:
-        return self.plugin.stages()[self.progress.stage]
-
-    def stage_steps(self) -> int:
-        stages = self.plugin.stages()
-        return max(1, round(self.config.steps * self.stage.share / sum(s.share for s in stages)))
-
-    def position(self) -> float:
-        """From 0 at the stage's start to 1 at its end: by steps, or by the clock where `hours` has it end earlier."""
-        stages, now = self.plugin.stages(), self.progress.stage
-        by_steps = self.progress.index / self.stage_steps()
-        if not self.config.hours:
-            return min(1.0, by_steps)
-        whole, before = sum(s.share for s in stages), sum(s.share for s in stages[:now])
-        by_clock = (self.progress.hours / self.config.hours * whole - before) / stages[now].share
-        return min(1.0, max(by_steps, by_clock))
-
-    def _begin_with(self, weights: str) -> None:
-        """Copies the generators of a weights folder or preset. Raises ValueError where they do not fit."""
-        pipeline = self.plugin.load(weights)
-        for name, net in self.nets.generators.items():
-            network = getattr(pipeline, name, None)
-            if network is None:
-                raise ValueError(f"init: {weights} holds no network {name!r}")
-            try:
-                net.load_state_dict(network.state_dict())
-            except RuntimeError as error:
-                reason = one_line(error, 99, 200)
-                raise ValueError(f"init: {weights} was made with other settings of {name!r}: {reason}") from None
-            self.ema.networks[name].load_state_dict(net.state_dict())
-
-    def enter_stage(self) -> None:
-        """Optimisers over what learns in this stage; everything else is frozen for its length, generators averaged."""
-        stage, config = self.stage, self.config
-        learning = set(self.nets.generators if stage.generators is None else stage.generators)
-        learning |= set(self.nets.discriminators if stage.discriminators is None else stage.discriminators)
-        if unknown := learning - {name for name, _ in self.nets.items()}:
-            raise ValueError(f"stage {stage.name!r} names {sorted(unknown)[0]!r}, which is no network of the plugin")
-        for name, net in self.nets.generators.items():
-            if name not in learning:  # what learns now should meet what will be shipped
-                net.load_state_dict(self.ema.networks[name].state_dict())
-        for name, net in self.nets.items():
-            net.train(name in learning)
-            for p in self.trainable[name]:
-                p.requires_grad_(name in learning)
-
-        def wrapped(name: str, net: nn.Module) -> nn.Module:
-            return self.accelerator.prepare_model(net) if name in learning and self.trainable[name] else net
-
-        self.learning = learning
-        self.batch_size = config.batch_size if stage.batch_size is None else stage.batch_size
-        self.micro = self.batch_size * self.processes
-        self.global_batch = self.micro * config.accumulate
-        self.rates = (
-            config.lr_g if stage.lr_g is None else stage.lr_g,
-            config.lr_d if stage.lr_d is None else stage.lr_d,
-        )
-
-        betas = (config.beta1, config.beta2)
-        self.duel = Duel(
-            self.plugin,
-            self.nets,
-            adam(self.nets.generators.values(), self.rates[0], betas),
-            adam(self.nets.discriminators.values(), self.rates[1], betas),
-            parallel=self.nets.map(wrapped),
-            autocast=lambda: torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16),
-            max_grad_norm=config.max_grad_norm,
-        )
-
-    # -- one step ----------------------------------------------------------------------------------------------------
-
-    def _at(self, phase: str, micro: int = 0, draw: int = 0) -> Step:
-        """The step's bookkeeping; each phase has its own random numbers, so that none depends on another's order."""
-        start = micro * self.micro + self.rank * self.batch_size
-        return seeded_step(
-            [self.config.seed, self.progress.stage, self.progress.index, draw, PHASES.index(phase)],
-            self.batch_size,
-            index=self.progress.index,
-            stage=self.stage.name,
-            progress=self.position(),
-            rows=slice(start, start + self.batch_size),
-            global_batch=self.global_batch,
-            device=self.device,
-            state=self.state,
-        )
-
-    def _samples(self, micro: int, draw: int) -> range:
-        """Sample numbers of this process: a pure function of the step number."""
-        first = self.progress.images + draw * self.global_batch
-        start = first + micro * self.micro + self.rank * self.batch_size
-        return range(start, start + self.batch_size)
-
-    def _to_device(self, batch: Batch) -> Batch:
-        def move(x: Tensor) -> Tensor:
-            x = x.to(self.device, non_blocking=True)
-            return x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x
-
-        return {name: move(x) for name, x in batch.items()}
-
-    def _unsynchronised(self, networks: Iterable[nn.Module], last: bool) -> ExitStack:
-        """While micro-batches accumulate, only the last one exchanges gradients between processes."""
-        stack = ExitStack()
-        for network in networks:
-            if not last:
-                stack.enter_context(self.accelerator.no_sync(network))
-        return stack
-
-    def _step(self) -> dict[str, Tensor]:
-        """D's half (as often as asked), then G's half. Returns the terms and metrics of the last of each."""
-        duel, config, report = self.duel, self.config, {}
-        factor = learning_rate(config, self.progress.index, self.position())
-        for optimizer, lr in zip((duel.g_optimizer, duel.d_optimizer), self.rates):
-            for group in optimizer.param_groups if optimizer else ():
-                group["lr"] = lr * factor
-
-        wanted = [[self._samples(m, d) for m in range(config.accumulate)] for d in range(config.d_updates)]
-        read = self.batches.read(wanted, ahead=config.d_updates * self.global_batch)
-        batches = [[self._to_device(batch) for batch in row] for row in read]
-        fakes: Fakes = None
-        # Accumulated, the graphs of all micro-batches would not fit: G's half makes its fakes anew.
-        whole = config.accumulate == 1
-        for draw, micro_batches in enumerate(batches if duel.d_optimizer else ()):
-            for m, batch in enumerate(micro_batches):
-                with torch.set_grad_enabled(whole and draw == len(batches) - 1):
-                    fakes = duel.generate(batch, self._at("generate", m, draw))
-                with self._unsynchronised(duel.parallel.discriminators.values(), m == config.accumulate - 1):
-                    losses = duel.d_backward(batch, fakes, self._at("d", m, draw), 1 / config.accumulate)
-                report |= named("d", losses)
-            duel.update(duel.d_optimizer)
-
-        draw = len(batches) - 1
-        for m, batch in enumerate(batches[draw] if duel.g_optimizer else ()):
-            with self._unsynchronised(duel.parallel.generators.values(), m == config.accumulate - 1):
-                if fakes is None or not whole:
-                    fakes = duel.generate(batch, self._at("generate", m, draw))
-                losses = duel.g_backward(batch, fakes, self._at("g", m, draw), 1 / config.accumulate)
-            report |= named("g", losses)
-        if duel.g_optimizer:
-            duel.update(duel.g_optimizer)
-
-        if "d_accuracy" in report:
-            self.progress.accuracy += 0.02 * (float(report["d_accuracy"]) - self.progress.accuracy)
-        self.progress.index += 1
-        self.progress.updates += 1
-        self.progress.images += self.global_batch * config.d_updates
-        # Early on, the average forgets as fast as the network moves (Karras et al. 2020, ADA code: ramp-up of 0.05).
-        half_life = min(config.ema_half_life, 0.05 * self.progress.index * self.global_batch * config.d_updates)
-        decay = 0.5 ** (self.global_batch / half_life) if half_life > 0 else 0.0
-        self.ema.update({n: net for n, net in self.nets.generators.items() if n in self.learning}, decay)
-        return report
+    def progress(self) -> Progress:
+        return self.state.progress
 
     # -- the loop ----------------------------------------------------------------------------------------------------
 
@@ -295,13 +124,12 @@ class Trainer:
             while True:
                 if every(config.evaluate_every) and progress.updates > 0:
                     self._evaluate()
-                    self.stop = self.stop or self._equilibrium()
+                    if config.equilibrium > 0 and progress.stalled >= config.patience:
+                        self.stop = self.stop or Stop.EQUILIBRIUM  # the theory's own rule
                 if self.stop:
                     break
                 if self.position() >= 1:
-                    progress.stage, progress.index = progress.stage + 1, 0
-                    progress.best, progress.stalled, progress.accuracy = math.inf, 0, 1.0
-                    self.enter_stage()
+                    self._next_stage()
                 start = time.monotonic()
                 window.append(self._step())
                 progress.hours += (time.monotonic() - start) / 3600  # drawing, scoring and saving are not training
@@ -317,25 +145,37 @@ class Trainer:
                     self._draw()
                 self.stop = self._agree(self._limits())
                 if every(config.checkpoint_every) or self.stop:
-                    saving.save(self, f"step-{progress.updates:08d}")
+                    self._save(f"step-{progress.updates:08d}")
                 if self.stop is Stop.SIGNAL:
                     break
             if self.stop is not Stop.SIGNAL:
                 self._finish()
             elif main and self._is_last_stage() and not (self.folder.path / "weights").exists():
-                publishing.publish(self, Evaluation({}, ""))  # what there is, unscored, so that it can be tried
+                self._publish(Evaluation({}, ""))  # what there is, unscored, so that it can be tried
             self.accelerator.end_training()  # waits for the other processes: not after an error
         finally:
             bar.close()
             self._close()
         if main:
-            self.folder.write_facts(publishing.facts(self) | {"stopped": self.stop.name.lower()})
+            self.folder.write_facts(self._facts() | {"stopped": self.stop.name.lower()})
             print(f"{self.stop.reason}: step {progress.updates}, {progress.images:,} images, {progress.hours:.2f} h")
         return self.folder.path / "weights"
 
+    def _next_stage(self) -> None:
+        self._digest()
+        self.progress.stage, self.progress.index = self.progress.stage + 1, 0
+        self.progress.best, self.progress.stalled, self.progress.accuracy = math.inf, 0, 1.0
+        self.enter_stage()
+
+    def _save(self, name: str) -> None:
+        self._digest()
+        saving.save(
+            self.folder.path, name, self.state, self.accelerator, plugin=self.plugin.slug, keep=self.config.keep
+        )
+
     def _open(self) -> None:
         if self.accelerator.is_main_process:
-            self.folder.open(publishing.facts(self))
+            self.folder.open(self._facts())
         if self.accelerator.log_with:
             self.accelerator.init_trackers("logs", config=dataclasses.asdict(self.config))
         self.signals.open()
@@ -358,25 +198,136 @@ class Trainer:
             return Stop.SIGNAL
         if self.config.hours and self.progress.hours >= self.config.hours:
             return Stop.HOURS
-        if self.progress.index >= self.stage_steps() and self._is_last_stage():
-            return Stop.STEPS
-        return Stop.NOT_YET
+        whole = self.progress.index >= stage_steps(self.config, self.shares(), self.progress.stage)
+        return Stop.STEPS if whole and self._is_last_stage() else Stop.NOT_YET
 
     def _is_last_stage(self) -> bool:
         return self.progress.stage + 1 == len(self.plugin.stages())
 
-    def _equilibrium(self) -> Stop:
-        """The theory's own rule: D can no longer tell (accuracy about 1/2), and the score no longer improves."""
-        reached = self.config.equilibrium > 0 and self.progress.stalled >= self.config.patience
-        return Stop.EQUILIBRIUM if reached else Stop.NOT_YET
+    # -- one step ------------------------------------------------------------------------------------------------------
+
+    def _step(self) -> dict[str, Tensor]:
+        """D's half (as often as asked), then G's half. Returns the terms and metrics of the last of each."""
+        factor = learning_rate(self.config, self.progress.index, self.position())
+        self.state.set_rates({half: rate * factor for half, rate in self.rates.items()})
+        batches = self.batches.of_step(self.share, self.progress.images)
+        report, fakes = self._d_half(batches)
+        report |= self._g_half(batches[-1], fakes)
+        self._count(report)
+        return report
+
+    def _d_half(self, batches: list[list[Batch]]) -> tuple[dict[str, Tensor], Fakes]:
+        """D's updates; and the fakes of the last, with their graph, which serve G's half too.
+
+        Accumulated, the graphs of all micro-batches would not fit: then None, and G's half makes its fakes anew.
+        """
+        duel, config, report, fakes = self.duel, self.config, {}, None
+        whole = config.accumulate == 1
+        for draw, micro_batches in enumerate(batches if duel.d_optimizer else ()):
+            for m, batch in enumerate(micro_batches):
+                with torch.set_grad_enabled(whole and draw == len(batches) - 1):
+                    fakes = duel.generate(batch, self._at("generate", m, draw))
+                with self._apart(duel.parallel.discriminators, m):
+                    losses = duel.d_backward(batch, fakes, self._at("d", m, draw), 1 / config.accumulate)
+                report |= named("d", losses)
+            duel.update(duel.d_optimizer)
+        return report, fakes if whole else None
+
+    def _g_half(self, micro_batches: list[Batch], fakes: Fakes) -> dict[str, Tensor]:
+        duel, config, report = self.duel, self.config, {}
+        if not duel.g_optimizer:
+            return report
+        draw = config.d_updates - 1
+        for m, batch in enumerate(micro_batches):
+            with self._apart(duel.parallel.generators, m):
+                made = duel.generate(batch, self._at("generate", m, draw)) if fakes is None else fakes
+                losses = duel.g_backward(batch, made, self._at("g", m, draw), 1 / config.accumulate)
+            report |= named("g", losses)
+        duel.update(duel.g_optimizer)
+        return report
+
+    def _count(self, report: dict[str, Tensor]) -> None:
+        """The step is made: the position moves on, and the average after the networks."""
+        if "d_accuracy" in report:
+            self.undigested.append(report["d_accuracy"])
+        self.progress.index += 1
+        self.progress.updates += 1
+        self.progress.images += self.share.step
+        # Early on, the average forgets as fast as the network moves (Karras et al. 2020, ADA code: ramp-up of 0.05).
+        half_life = min(self.config.ema_half_life, 0.05 * self.progress.index * self.share.step)
+        decay = 0.5 ** (self.share.update / half_life) if half_life > 0 else 0.0
+        self.state.ema.update({n: net for n, net in self.state.nets.generators.items() if n in self.learning}, decay)
+
+    def _digest(self) -> None:
+        """D's running accuracy, in steps of 1/50, from what has come since the last look."""
+        for accuracy in torch.stack(self.undigested).tolist() if self.undigested else ():
+            self.progress.accuracy += 0.02 * (accuracy - self.progress.accuracy)
+        self.undigested.clear()
+
+    def _at(self, phase: str, micro: int = 0, draw: int = 0) -> Step:
+        """The step's bookkeeping; each phase has its own random numbers, so that none depends on another's order."""
+        return seeded_step(
+            [self.config.seed, self.progress.stage, self.progress.index, draw, PHASES.index(phase)],
+            self.share.size,
+            index=self.progress.index,
+            stage=self.stage.name,
+            progress=self.position(),
+            rows=self.share.rows(micro),
+            global_batch=self.share.update,
+            device=self.device,
+            state=self.state.kept,
+        )
+
+    def _apart(self, networks: dict[str, nn.Module], micro: int) -> ExitStack:
+        """While micro-batches accumulate, only the last one exchanges gradients between processes."""
+        stack = ExitStack()
+        for network in networks.values() if micro < self.config.accumulate - 1 else ():
+            stack.enter_context(self.accelerator.no_sync(network))
+        return stack
+
+    # -- stages ------------------------------------------------------------------------------------------------------
+
+    @property
+    def stage(self) -> Stage:
+        return self.plugin.stages()[self.progress.stage]
+
+    def shares(self) -> list[float]:
+        return [stage.share for stage in self.plugin.stages()]
+
+    def position(self) -> float:
+        """From 0 at the stage's start to 1 at its end."""
+        return position(self.config, self.shares(), self.progress)
+
+    def enter_stage(self) -> None:
+        """Optimisers over what learns in this stage; everything else is frozen for its length, generators averaged."""
+        stage, config = self.stage, self.config
+        self.learning = learning = stage.learning(self.state.nets)
+        size = config.batch_size if stage.batch_size is None else stage.batch_size
+        self.share = Share(size, self.processes, self.rank, config.accumulate, config.d_updates)
+        self.rates = {
+            "g": config.lr_g if stage.lr_g is None else stage.lr_g,
+            "d": config.lr_d if stage.lr_d is None else stage.lr_d,
+        }
+        self.state.enter(learning, self.rates, (config.beta1, config.beta2))
+
+        def wrapped(name: str, net: nn.Module) -> nn.Module:
+            return self.accelerator.prepare_model(net) if name in learning and self.state.trainable[name] else net
+
+        self.duel = Duel(
+            self.plugin,
+            self.state.nets,
+            self.state.optimizers.get("g"),
+            self.state.optimizers.get("d"),
+            parallel=self.state.nets.map(wrapped),
+            autocast=lambda: torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16),
+            max_grad_norm=config.max_grad_norm,
+        )
 
     # -- what a run shows --------------------------------------------------------------------------------------------
 
     def _log(self, window: list[dict[str, Tensor]], rate: float, bar: tqdm) -> None:
-        names = list(dict.fromkeys(name for report in window for name in report))
-        averages = [torch.stack([r[name].float() for r in window if name in r]).mean() for name in names]
-        averages = torch.as_tensor(self.accelerator.reduce(torch.stack(averages), "mean"))
-        means = dict(zip(names, averages.tolist(), strict=True))
+        means = mean_over_processes(window, self.accelerator)
+        self._digest()
         if wrong := next((name for name, value in means.items() if not math.isfinite(value)), None):
             raise not_finite(wrong, self.progress.updates)
         if not self.accelerator.is_main_process:
@@ -388,17 +339,14 @@ class Trainer:
         shown = {name: f"{value:.3g}" for name, value in means.items() if name in ("d", "g", "d_real", "d_fake")}
         bar.set_postfix(shown | {"img/s": f"{rate:.0f}"})
 
-    def average(self) -> Networks:
-        return Networks(self.ema.networks, self.nets.discriminators)
-
     @torch.no_grad()
     def grid(self) -> Image.Image:
         """The same pictures each time: fixed noise, and the same pictures kept apart."""
         count = min(64, max(1, len(self.validation)))
         generator = torch.Generator().manual_seed(self.config.seed)
         step = dataclasses.replace(self._at("g"), rows=slice(0, count), global_batch=count, generator=generator)
-        batch = self._to_device(self.validation.batch(range(count)))
-        pictures = self.plugin.sample(self.average(), Fixed(batch, step))  # in float32, as people will see them
+        batch = to_device(self.validation.batch(range(count)), self.device)
+        pictures = self.plugin.sample(self.state.average(), Fixed(batch, step))  # in float32, as people will see them
         return images.grid(images.to_images(pictures), self.plugin.columns)
 
     def _draw(self) -> None:
@@ -409,6 +357,7 @@ class Trainer:
         progress, main = self.progress, self.accelerator.is_main_process
         if not self.config.evaluate_count or progress.evaluated == progress.updates:
             return
+        self._digest()
         value, accuracy = math.inf, progress.accuracy
         if main and (evaluation := self._scored()) is not None:
             value = self.plugin.worth(evaluation.scores)
@@ -416,7 +365,7 @@ class Trainer:
             self.accelerator.log({f"score/{n}": v for n, v in evaluation.scores.items()}, step=progress.updates)
             tqdm.write(f"step {progress.updates}: " + ", ".join(f"{n} {v:.4g}" for n, v in evaluation.scores.items()))
             if self._is_last_stage() and (value <= progress.best or not (self.folder.path / "weights").exists()):
-                publishing.publish(self, evaluation)
+                self._publish(evaluation)
         if self.processes > 1:
             shared = torch.tensor([value if main else 0.0, accuracy / self.processes], device=self.device)
             value, progress.accuracy = torch.as_tensor(self.accelerator.reduce(shared, "sum")).tolist()
@@ -426,10 +375,25 @@ class Trainer:
         progress.best = min(progress.best, value)
         progress.evaluated = progress.updates
 
+    def _facts(self) -> dict[str, Any]:
+        return publishing.facts(self.plugin, self.preset, self.source, self.config)
+
+    def _publish(self, evaluation: Evaluation) -> None:
+        publishing.publish(
+            self.folder.path / "weights",
+            self.plugin,
+            self.preset,
+            self.state,
+            self._facts(),
+            grid=self.grid(),
+            hardware=hardware(self.device, self.processes, self.bf16),
+            evaluation=evaluation,
+        )
+
     def _scored(self) -> Evaluation | None:
         """The scores; None where they fail: no run is lost to a score."""
         try:
-            pipeline = self.plugin.pipeline(self.average())
+            pipeline = self.plugin.pipeline(self.state.average())
             return self.plugin.evaluate(pipeline, self.validation, self.config.evaluate_count)
         except (ValueError, RuntimeError, IndexError) as error:
             tqdm.write(f"no scores at step {self.progress.updates}: {one_line(error)}")
@@ -440,7 +404,47 @@ class Trainer:
         self._evaluate()
         if self.accelerator.is_main_process:
             if not self.config.evaluate_count or not (self.folder.path / "weights").exists():
-                publishing.publish(self, Evaluation({}, ""))
+                self._publish(Evaluation({}, ""))
             self._draw()
             self.folder.save_film()
-        saving.save(self, f"step-{self.progress.updates:08d}-end")
+        self._save(f"step-{self.progress.updates:08d}-end")
+
+    # -- how a run begins ----------------------------------------------------------------------------------------------
+
+    def _check_scores(self) -> None:
+        if not self.config.evaluate_count:
+            return
+        try:
+            self.plugin.check_evaluation()
+        except ImportError as error:
+            print(f"training without scores, so that the last weights count as the best: {error}")
+            self.config = dataclasses.replace(self.config, evaluate_count=0, equilibrium=0.0)
+
+    def _read_data(self) -> None:
+        plugin, seed = self.plugin, self.config.seed
+        self.data = plugin.data(self.source, "train", seed)
+        self.validation = plugin.data(self.source, "validation", seed)
+        if self.source and self.accelerator.is_main_process:
+            with suppress(zoo_data.DataError):  # a source of another kind, which its plugin alone can read
+                print(zoo_data.describe(self.source))
+        self.batches = Batches(lambda samples: self.data.batch(samples), self.device)
+
+    def _go_on(self) -> None:
+        """Everything as the last checkpoint has it; from the beginning if there is none yet."""
+        main = self.accelerator.is_main_process
+        saved = saving.read(self.folder.path, self.accelerator, plugin=self.plugin.slug)
+        if saved is not None:
+            self.state.progress = Progress(**saved.common["progress"])
+        self.enter_stage()
+        if main:
+            self.folder.forget_log_after(self.progress.updates)
+        if saved is None:
+            return
+        try:
+            self.state.load_state_dict(saved.common)
+        except RuntimeError as error:
+            reason = one_line(error, 99, 200)
+            raise ValueError(f"{saved.path} was made with other settings of the networks: {reason}") from None
+        if saved.own is not None:
+            self.state.kept.update(saved.own["state"])
+            saving.restore_random(saved.own, self.device)

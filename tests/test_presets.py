@@ -39,11 +39,6 @@ def test_pictures_are_signed_by_the_manifest_s_name(run):
     assert json.loads(picture.info["gan_zoo"])["preset"] == "circles"
 
 
-def test_strangers_name_presets_alone(run):
-    with pytest.raises(ValueError, match="has no preset"):
-        presets.find(Toy(), str(run), strangers=True)
-
-
 @pytest.mark.parametrize("text", ["runs/nothing", "weights/toy/none", "/nowhere/at/all", "./a"])
 def test_a_path_that_is_none_is_told_so_and_no_hub_is_asked(text, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

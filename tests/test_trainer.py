@@ -434,9 +434,9 @@ def test_stages_train_only_their_own_networks_and_resume_in_the_middle(tmp_path)
     for steps in (4, 9):
         run = Trainer(Staged(), TrainConfig(**SHORT), out=tmp_path / "broken", resume=steps > 4)
         run.data = Interrupting(4 * steps, signal.SIGTERM)
-        start = bits(run.nets.discriminators)
+        start = bits(run.state.nets.discriminators)
         run.run()
-        assert bool(changed(start, run.nets.discriminators)) == (steps > 6)
+        assert bool(changed(start, run.state.nets.discriminators)) == (steps > 6)
     Staged().train(out=tmp_path / "broken", resume=True, **SHORT)
     same_training(tmp_path / "straight", tmp_path / "broken")
 
@@ -507,7 +507,7 @@ def test_a_run_begins_with_the_generators_of_weights(tmp_path):
     weights = tmp_path / "first" / "weights"
     run = Trainer(Toy(), config(init=str(weights)), out=tmp_path / "second")
     loaded = Toy().load(str(weights)).generator.state_dict()
-    assert all(torch.equal(p, loaded[name]) for name, p in run.nets["generator"].state_dict().items())
+    assert all(torch.equal(p, loaded[name]) for name, p in run.state.nets["generator"].state_dict().items())
     with pytest.raises(ValueError, match="init: .* was made with other settings of 'generator'"):
         Trainer(Toy(ToySettings(width=8)), config(init=str(weights)), out=tmp_path / "third")
     del first
