@@ -11,6 +11,7 @@ from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
+from gan_zoo.features import FeaturePyramid, eyes
 from gan_zoo.layers import FeatureMixer, NormBlock, balanced, doubled_conv, halving_head, with_deviation
 from gan_zoo.plugins.pose.skeleton import heatmaps
 from gan_zoo.plugins.pose.warping import LAYERS, PLANES, Warped
@@ -113,6 +114,78 @@ def joint_loss(places: Tensor, presence: Tensor, poses: Tensor) -> Tensor:
     wanted = wanted * inside[..., None] / wanted.sum(-1, keepdim=True).clamp(min=1e-6)
     apart = -(wanted * places.flatten(2).log_softmax(-1)).sum() / inside.sum().clamp(min=1)
     return apart + F.binary_cross_entropy_with_logits(presence, inside.float())
+
+
+class SeeingFinder(ModelMixin, ConfigMixin):
+    """Where are the joints in a photo, and which pixels are the person's? A small head on the frozen Lite0.
+
+    Args:
+        deep, width: channels at 1/32 to 1/8, and at 1/4.
+    """
+
+    looks_at = 256
+    SURE = 0.2  # height of a bump from which a joint counts as found
+
+    @register_to_config
+    def __init__(self, deep: int = 128, width: int = 64):
+        super().__init__()
+        self.see4 = nn.Conv2d(FeaturePyramid.channels[0], width, 1)
+        self.see8, self.see16, self.see32 = (nn.Conv2d(c, deep, 1) for c in FeaturePyramid.channels[1:])
+        self.body32, self.body16, self.body8 = (nn.Sequential(NormBlock(deep), NormBlock(deep)) for _ in range(3))
+        self.narrow = nn.Conv2d(deep, width, 1)
+        self.body4 = NormBlock(width)
+        self.out = nn.Conv2d(width, JOINTS + 1, 1)
+        nn.init.constant_(cast(Tensor, self.out.bias), -3.0)
+
+    def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, 3, H, W) in [-1, 1], H and W multiples of 32 -> logits at a quarter of the size: bumps at the joints
+        (B, 18, H / 4, W / 4), and the person's mask (B, 1, H / 4, W / 4).
+        """
+        with torch.no_grad():
+            m4, m8, m16, m32 = (m.to(self.see4.weight.dtype) for m in eyes(pictures.device)(pictures))
+        x = self.body32(self.see32(m32))
+        x = self.body16(_larger(x) + self.see16(m16))
+        x = self.body8(_larger(x) + self.see8(m8))
+        x = self.out(self.body4(_larger(self.narrow(x)) + self.see4(m4))).float()
+        return x[:, :JOINTS], x[:, JOINTS:]
+
+    @torch.no_grad()
+    def look(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
+        """-> poses (B, 18, 3), each joint at the centre of its bump, confidence 0 where there is none; and masks
+        (B, 1, H, W) in [0, 1].
+        """
+        bumps, masks = self(pictures)
+        bumps = bumps.sigmoid()
+        height, width = bumps.shape[2:]
+        best = bumps.flatten(2).argmax(-1)
+        rows = torch.arange(height, device=bumps.device).view(-1, 1)
+        columns = torch.arange(width, device=bumps.device).view(1, -1)
+        row, column = (best // width)[..., None, None], (best % width)[..., None, None]
+        window = bumps * (((rows - row).abs() <= 2) & ((columns - column).abs() <= 2))
+        window = window / window.sum((2, 3), keepdim=True).clamp(min=1e-9)
+        x = (window * (columns + 0.5)).sum((2, 3)) / width
+        y = (window * (rows + 0.5)).sum((2, 3)) / height
+        sure = bumps.flatten(2).amax(-1)
+        there = torch.where(sure > self.SURE, sure, 0.0)
+        poses = torch.where(there[..., None] > 0, torch.stack([x, y, there], -1), 0.0)
+        return poses, F.interpolate(masks, scale_factor=4, mode="bilinear").sigmoid()
+
+    def find(self, pictures: Tensor) -> Tensor:
+        """Poses (B, 18, 3), as a JointFinder gives them."""
+        return self.look(pictures)[0]
+
+
+def _larger(x: Tensor) -> Tensor:
+    return F.interpolate(x, scale_factor=2, mode="bilinear")
+
+
+def finding_loss(bumps: Tensor, masks: Tensor, poses: Tensor, known: Tensor) -> dict[str, Tensor]:
+    """What a SeeingFinder gives, against poses (B, 18, 3) and masks (B, 1, H / 4, W / 4): cross-entropies, that of the
+    joints weighted 21 times at the top of a bump, since all else is ground.
+    """
+    wanted = heatmaps(poses, *bumps.shape[2:], sigma=0.022)
+    joints = F.binary_cross_entropy_with_logits(bumps, wanted, reduction="none") * (1 + 20 * wanted)
+    return {"joints": 5 * joints.mean(), "mask": F.binary_cross_entropy_with_logits(masks, known)}
 
 
 class Block(NormBlock):

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from diffusers import DiffusionPipeline
 from torch import Tensor
 
-from gan_zoo.plugins.pose.networks import CoarseGenerator, JointFinder, RefiningGenerator
+from gan_zoo.plugins.pose.networks import CoarseGenerator, JointFinder, RefiningGenerator, SeeingFinder
 from gan_zoo.plugins.pose.warping import carry
 
 BATCH = 8  # pictures per forward pass; a picture does not depend on it
@@ -16,11 +16,11 @@ BATCH = 8  # pictures per forward pass; a picture does not depend on it
 class PosePipeline(DiffusionPipeline):
     """Holds the joint finder and both generators. `pipeline(source, pose)` gives coarse and refined picture."""
 
-    finder: JointFinder
+    finder: JointFinder | SeeingFinder
     coarse: CoarseGenerator
     refining: RefiningGenerator
 
-    def __init__(self, finder: JointFinder, coarse: CoarseGenerator, refining: RefiningGenerator):
+    def __init__(self, finder: JointFinder | SeeingFinder, coarse: CoarseGenerator, refining: RefiningGenerator):
         super().__init__()
         self.register_modules(finder=finder, coarse=coarse, refining=refining)
 
@@ -31,7 +31,7 @@ class PosePipeline(DiffusionPipeline):
 
     def find(self, pictures: Tensor) -> Tensor:
         """Pictures (N, 3, H, W) in [-1, 1] -> poses (N, 18, 3), on the CPU."""
-        size = (JointFinder.looks_at, JointFinder.looks_at // 2)
+        size = (self.finder.looks_at, self.finder.looks_at // 2)
         small = F.interpolate(pictures, size, mode="bilinear", antialias=True)
         return torch.cat([self.finder.find(some.to(self.device)).float().cpu() for some in small.split(BATCH)])
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, NamedTuple
+from typing import Annotated, Any, ClassVar, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -35,7 +36,7 @@ from gan_zoo.plugin import (
     Text,
     task,
 )
-from gan_zoo.plugins.pose import poses, skeleton
+from gan_zoo.plugins.pose import figures, poses, skeleton
 from gan_zoo.plugins.pose.drawn import draw_people
 from gan_zoo.plugins.pose.networks import (
     CoarseGenerator,
@@ -43,6 +44,8 @@ from gan_zoo.plugins.pose.networks import (
     PairDiscriminator,
     ProjectedDiscriminator,
     RefiningGenerator,
+    SeeingFinder,
+    finding_loss,
     joint_loss,
 )
 from gan_zoo.plugins.pose.pairs import Pairs, read_people
@@ -82,9 +85,13 @@ class Settings:
     joints_share: float = setting(0.1, "of the run, in which the joint finder learns")
     coarse_share: float = setting(0.4, "of the run, in which G1 learns; the rest is G2's and D's")
     drawn: int = setting(400, "people of the built-in data", 20)
+    finds_for: str = setting("", "a preset or weights folder: then a finder for photos learns, beside its generators")
+    grounds: str = setting("", "a data set of photos before which that finder sees its people")
 
     def __post_init__(self) -> None:
         check_ranges(self)
+        if self.grounds and not self.finds_for:
+            raise ValueError(f"grounds: only with finds_for, got {self.grounds!r} alone")
         if self.model not in ("warped", "pg2"):
             raise ValueError(f"model: expected warped or pg2, got {self.model!r}")
         if self.height not in (128, 256, 512):
@@ -180,6 +187,10 @@ class Pose(Plugin):
 
     def networks(self) -> Networks:
         s, warped = self.settings, self.settings.model == "warped"
+        if s.finds_for:
+            served = self.load(s.finds_for)
+            kept = {name: getattr(served, name).requires_grad_(False) for name in ("coarse", "refining")}
+            return Networks({"finder": SeeingFinder(), **kept})
         generators: dict[str, Any] = {
             "finder": JointFinder(s.finder_widths),
             "coarse": CoarseGenerator(s.widths, warped, s.height),
@@ -193,6 +204,8 @@ class Pose(Plugin):
 
     def data(self, source: str | None, split: str, seed: int) -> Data:
         s, training = self.settings, split == "train"
+        if s.finds_for:
+            return figures.read(source, split, s.grounds, s.drawn, seed)
         if source is None:
             people = draw_people(s.drawn, split, s.height)
         else:
@@ -201,6 +214,8 @@ class Pose(Plugin):
 
     def stages(self) -> tuple[Stage, ...]:
         s = self.settings
+        if s.finds_for:
+            return (Stage("finder", 1.0, ("finder",), ()),)
         return (
             Stage("joints", s.joints_share, ("finder",), (), lr_g=s.finder_lr),
             Stage("coarse", s.coarse_share, ("coarse",), (), lr_g=s.coarse_lr),
@@ -208,7 +223,7 @@ class Pose(Plugin):
         )
 
     def generate(self, nets: Networks, batch: Batch, step: Step) -> Fakes:
-        if step.stage == "joints":
+        if step.stage in ("joints", "finder"):
             return {}
         source, target = batch["source"], batch["target"]
         if step.stage == "coarse":  # at the size at which G1 thinks: joints are shares of the picture, and fit any
@@ -243,6 +258,9 @@ class Pose(Plugin):
 
     def generator_loss(self, nets: Networks, batch: Batch, fakes: Fakes, step: Step) -> Losses:
         s = self.settings
+        if step.stage == "finder":
+            bumps, masks = nets["finder"](batch["image"])
+            return Losses(finding_loss(bumps, masks, batch["pose"], batch["mask"]))
         if step.stage == "joints":
             pictures = torch.cat([batch["source"], batch["target"]])
             finder_poses = torch.cat([batch["source_pose"], batch["target_pose"]])
@@ -267,6 +285,8 @@ class Pose(Plugin):
     def sample(self, nets: Networks, fixed: Fixed) -> Tensor:
         """Of 16 pairs kept apart: the pose, coarse and refined. No source is among them: these grids go into cards."""
         batch = {name: tensor[:16] for name, tensor in fixed.batch.items()}
+        if self.settings.finds_for:
+            return figures.shown(cast(SeeingFinder, nets["finder"]), batch["image"])
         seen = carry(batch["source"], batch["source_pose"], batch["target_pose"])
         coarse = nets["coarse"](batch["source"], seen)
         refined = nets["refining"](coarse, batch["source"], seen)
@@ -276,12 +296,14 @@ class Pose(Plugin):
 
     def pipeline(self, nets: Networks) -> PosePipeline:
         finder, coarse, refining = (nets[name] for name in ("finder", "coarse", "refining"))
-        assert isinstance(finder, JointFinder) and isinstance(coarse, CoarseGenerator)
+        assert isinstance(finder, JointFinder | SeeingFinder) and isinstance(coarse, CoarseGenerator)
         assert isinstance(refining, RefiningGenerator)
         return PosePipeline(finder, coarse, refining)
 
     def evaluate(self, pipeline: Any, data: Data, count: int) -> Evaluation:
         """SSIM and mask-SSIM by PG2's protocol, KID of coarse and refined, the joint finder's error."""
+        if isinstance(data, figures.Figures):
+            return figures.evaluate(pipeline.finder, data, count)
         assert isinstance(data, Pairs)
         count = min(count, len(data))
         parts = [data.batch(range(start, min(start + 16, count))) for start in range(0, count, 16)]
@@ -301,8 +323,14 @@ class Pose(Plugin):
         scores |= joint_errors(pipeline.find(source).numpy(), batch["source_pose"].numpy())
         return Evaluation(scores, f"{PROTOCOL} {count} pairs.")
 
+    def worth(self, scores: Mapping[str, float]) -> float:
+        if self.settings.finds_for and scores:
+            return -scores["pck_02"] - scores["mask_iou"]
+        return super().worth(scores)
+
     def check_evaluation(self) -> None:
-        metrics.Judge()
+        if not self.settings.finds_for:
+            metrics.Judge()
 
     @property
     def feature_networks(self) -> str:
