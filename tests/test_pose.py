@@ -13,9 +13,9 @@ from PIL import Image
 
 from gan_zoo import hub
 from gan_zoo.data import DataError
-from gan_zoo.plugins.pose import poses, skeleton
+from gan_zoo.plugins.pose import figures, photos, poses, skeleton
 from gan_zoo.plugins.pose.drawn import draw_person
-from gan_zoo.plugins.pose.networks import CoarseGenerator, JointFinder, RefiningGenerator
+from gan_zoo.plugins.pose.networks import CoarseGenerator, JointFinder, RefiningGenerator, SeeingFinder
 from gan_zoo.plugins.pose.pairs import Pairs, read_people, to_pose
 from gan_zoo.plugins.pose.pipeline import PosePipeline
 from gan_zoo.plugins.pose.plugin import Pose, Settings
@@ -252,3 +252,108 @@ def test_a_picture_without_anybody_says_how_to_give_the_pose(weights, person, mo
     monkeypatch.setattr(PosePipeline, "find", lambda self, pictures: torch.zeros(1, 18, 3))
     with pytest.raises(ValueError, match="nobody was found in it; give source_pose"):
         Pose().infer("transfer", weights, image=person[0])
+
+
+# -- one's own photo --------------------------------------------------------------------------------------------------
+
+
+def scene(size: tuple[int, int], at: tuple[float, float], height: float) -> tuple[Image.Image, np.ndarray]:
+    """A standing figure, drawn as a thick skeleton before an even ground, and its joints in pixels."""
+    box = photos.Box(at[0] - height / 4, at[1] - height / 2, height)
+    joints = box.pixels(poses.POSES["standing"]())
+    shares = joints.copy()
+    shares[:, :2] /= size
+    picture = Image.new("RGB", size, (90, 120, 90))
+    figure = skeleton.limb_mask(shares, size[1], size[0], 0.06, 1.0)[0].numpy()
+    pixels = np.array(picture)
+    pixels[figure] = (200, 60, 40)
+    return Image.fromarray(pixels), joints
+
+
+class Sees(SeeingFinder):
+    """Finds what is red, and no joints: what a trained one finds is not in question here."""
+
+    def look(self, pictures: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        mask = (pictures[:, :1] > pictures[:, 1:2] + 0.2).float()
+        return torch.zeros(len(pictures), 18, 3), mask
+
+
+@pytest.fixture(scope="module")
+def photo_pipeline(weights) -> PosePipeline:
+    made = Pose().load(weights)
+    torch.manual_seed(0)
+    return PosePipeline(Sees(16, 16), made.coarse, made.refining)
+
+
+@pytest.mark.parametrize(("size", "at"), [((300, 400), (150, 200)), ((640, 240), (90, 120)), ((200, 600), (120, 420))])
+def test_a_person_anywhere_in_a_photo_stands_in_the_box(photo_pipeline, size, at):
+    picture, joints = scene(size, at, 180)
+    found = photos.find(photo_pipeline.finder, picture, joints)
+    box = photos.box_of(found, size)
+    assert box.height == pytest.approx(180, rel=0.15)
+    assert np.abs(box.shares(joints) - poses.POSES["standing"]())[:, :2].max() < 0.12
+    assert np.allclose(box.pixels(box.shares(joints)), joints, atol=1e-2)
+
+
+def test_what_neither_the_person_nor_the_new_pose_covers_stays_pixel_for_pixel(photo_pipeline, tmp_path):
+    picture, joints = scene((640, 360), (120, 190), 240)
+    path, plugin = tmp_path / "photo.png", Pose()
+    picture.save(path)
+    plugin._pipelines["photos"] = photo_pipeline
+    given = json.dumps(poses.of_pixels(joints, picture.size))
+    made = plugin.infer("transfer", "photos", image=str(path), pose="arms_out", source_pose=given)
+    assert made.refined.size == made.skeleton.size == (640, 360)
+    before, after = np.asarray(picture), np.asarray(made.refined)
+    assert np.array_equal(before[:, 320:], after[:, 320:])
+    assert not np.array_equal(before[:, 60:200], after[:, 60:200])
+    film = plugin.infer("animate", "photos", image=str(path), sequence="walk", source_pose=given, frames=3)
+    still = [np.asarray(frame)[:, 320:] for frame in film.frames]
+    assert all(np.array_equal(each, still[0]) for each in still), "the ground of a film moves"
+
+
+def test_a_half_figure_keeps_its_legs_out(photo_pipeline):
+    before = poses.POSES["standing"]()
+    before[[9, 10, 12, 13]] = 0
+    after = photos.wanted(poses.POSES["running"](), before)
+    assert (after[[9, 10, 12, 13], 2] == 0).all() and (after[[2, 3, 4, 5, 6, 7], 2] > 0).all()
+
+
+def test_a_sketched_pose_is_fitted_and_one_in_pixels_is_not():
+    size = (640, 360)
+    assert poses.is_sketch("walking", size) and poses.is_sketch('["walking", "running"]', size)
+    drawn = poses.to_json(poses.POSES["walking"](), (128, 256))
+    assert poses.is_sketch(json.dumps(drawn), size) and not poses.is_sketch(json.dumps(drawn), (256, 512))
+    del drawn["canvas_width"], drawn["canvas_height"]
+    assert not poses.is_sketch(json.dumps(drawn), size)
+
+
+def test_nobody_in_a_photo_is_told(photo_pipeline):
+    with pytest.raises(ValueError, match="nobody was found in it; give source_pose"):
+        photos.find(photo_pipeline.finder, Image.new("RGB", (200, 150), (90, 120, 90)))
+
+
+def test_a_finder_for_photos_learns_beside_the_generators_of_a_preset(weights, tmp_path):
+    plugin = Pose(Settings(finds_for=weights, drawn=20))
+    out = plugin.train(out=tmp_path / "run", steps=2, batch_size=2, evaluate_count=4, trackers="", precision="fp32")
+    made, old = plugin.load(str(out)), Pose().load(weights)
+    assert isinstance(made.finder, SeeingFinder)
+    for name in ("coarse", "refining"):
+        pairs = zip(getattr(made, name).parameters(), getattr(old, name).parameters(), strict=True)
+        assert all(torch.equal(a, b) for a, b in pairs)
+    log = [json.loads(line) for line in (tmp_path / "run/log.jsonl").read_text().splitlines()]
+    assert {"pck_02", "mask_iou"} <= set(log[-1]["scores"])
+
+
+def test_figures_move_with_their_joints_and_masks():
+    """The mask lies over the person, and joints within it, however they were moved; a number settles its sample."""
+    people = figures.read(None, "train", "", 20, 0)
+    batch, again = people.batch(range(40)), people.batch(range(40))
+    assert all(torch.equal(batch[name], again[name]) for name in batch)
+    inside = []
+    for mask, pose in zip(batch["mask"], batch["pose"]):
+        for x, y, there in pose[[1, 2, 5, 8, 11]].tolist():
+            if there:
+                inside.append(float(mask[0, int(y * mask.shape[1]), int(x * mask.shape[2])]))
+    assert np.mean(np.array(inside) > 0.5) > 0.9
+    flat = batch["pose"][batch["pose"][..., 2] > 0][:, :2]
+    assert flat.min() >= 0 and flat.max() <= 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, NamedTuple, cast
@@ -36,7 +36,7 @@ from gan_zoo.plugin import (
     Text,
     task,
 )
-from gan_zoo.plugins.pose import figures, poses, skeleton
+from gan_zoo.plugins.pose import figures, photos, poses, skeleton
 from gan_zoo.plugins.pose.drawn import draw_people
 from gan_zoo.plugins.pose.networks import (
     CoarseGenerator,
@@ -54,6 +54,7 @@ from gan_zoo.plugins.pose.tab import draw_tab
 from gan_zoo.plugins.pose.warping import HEAD_LIMB, Warped, carry
 
 MAX_SIDE, MIN_SIDE = 4096, 32  # of the pictures that tasks take
+FILM_SIDE = 768  # of the pictures of a film of a photo
 LEAST_JOINTS = 6  # found in a picture, to believe that somebody is there
 HEAD_PLANE = 36 + HEAD_LIMB  # of `Warped.pose`: the target's head
 
@@ -364,6 +365,10 @@ class Pose(Plugin):
         ] = Json("walking"),
         source_pose: SourcePose = Json(""),
     ) -> Transfer:
+        if isinstance(pipeline.finder, SeeingFinder):
+            scene = _Scene(pipeline, _read(image), source_pose)
+            ((coarse, refined, after),) = scene.move(poses.parse_pose(pose, scene.size)[None], _sketched(pose, scene))
+            return Transfer(coarse, refined, _over(after, refined))
         source, before, size = _source(pipeline, image, source_pose)
         after = poses.parse_pose(pose, size)
         coarse, refined = (images.to_images(x)[0] for x in pipeline(source, torch.from_numpy(after)[None], before))
@@ -395,6 +400,10 @@ class Pose(Plugin):
         frames: Annotated[int, Arg(Text("Pictures", "Imágenes"), minimum=2, maximum=48, cli_maximum=480)] = 24,
         fps: Annotated[int, Arg(Text("Pictures a second", "Imágenes por segundo"), minimum=1, maximum=30)] = 12,
     ) -> Film:
+        if isinstance(pipeline.finder, SeeingFinder):
+            scene = _Scene(pipeline, _read(image), source_pose, longest=FILM_SIDE)
+            moves = np.stack(poses.parse_sequence(sequence, scene.size, frames))
+            return Film([refined for _, refined, _ in scene.move(moves, _sketched(sequence, scene))], fps=fps)
         source, before, size = _source(pipeline, image, source_pose)
         wanted = torch.from_numpy(np.stack(poses.parse_sequence(sequence, size, frames)))
         _, refined = pipeline(source.expand(frames, -1, -1, -1), wanted, before.expand(frames, -1, -1))
@@ -408,6 +417,10 @@ class Pose(Plugin):
         ),
     )
     def estimate(self, pipeline: PosePipeline, *, image: Picture) -> Estimate:
+        if isinstance(pipeline.finder, SeeingFinder):
+            picture = _read(image)
+            joints = photos.find(pipeline.finder, picture).joints
+            return Estimate(poses.of_pixels(joints, picture.size), _over(joints, picture))
         source, found, size = _source(pipeline, image, "")
         pose = found[0].numpy()
         return Estimate(poses.to_json(pose, size), _under(pose, images.to_images(source)[0]))
@@ -427,17 +440,72 @@ def _at_height(pictures: Tensor, height: int) -> Tensor:
     return F.avg_pool2d(pictures, times) if times > 1 else pictures
 
 
-def _source(pipeline: PosePipeline, image: str, source_pose: str) -> tuple[Tensor, Tensor, tuple[int, int]]:
-    """The picture's middle part at the networks' size, (1, 3, H, W), its pose (1, 18, 3), and the picture's own size.
-
-    Raises ValueError if nobody is found in it.
-    """
+def _read(image: str) -> Image.Image:
     picture = images.on_white(images.read_image(image))
     if min(picture.size) < MIN_SIDE or max(picture.size) > MAX_SIDE:
         raise ValueError(
             f"image: {picture.width} x {picture.height} pixels, expected sides from {MIN_SIDE} to {MAX_SIDE}"
         )
-    height = pipeline.height
+    return picture
+
+
+class _Scene:
+    """A photo, its person, and the box in which the networks see them."""
+
+    def __init__(self, pipeline: PosePipeline, picture: Image.Image, source_pose: str, longest: int = MAX_SIDE):
+        if max(picture.size) > longest:
+            picture.thumbnail((longest, longest), Image.Resampling.LANCZOS)
+        self.pipeline, self.picture, self.size = pipeline, picture, picture.size
+        finder = cast(SeeingFinder, pipeline.finder)
+        known = photos.to_pixels(poses.parse_pose(source_pose, self.size), self.size) if source_pose else None
+        found = photos.find(finder, picture, known)
+        self.box = photos.box_of(found, self.size)
+        self.before = self.box.shares(found.joints)
+        self.ground = photos.Ground(picture, found, self.box)
+
+    def move(self, moves: np.ndarray, sketched: bool) -> Iterator[tuple[Image.Image, Image.Image, np.ndarray]]:
+        """Of each pose (N, 18, 3), as shares of the photo's middle part or, sketched, of the box: coarse picture of the
+        box, the photo with the person refined, and the joints in its pixels.
+        """
+        after = moves if sketched else self.box.shares(photos.to_pixels(moves, self.size))
+        after = photos.wanted(after, self.before).astype(np.float32)
+        height = self.pipeline.height
+        corner, size = (self.box.left, self.box.top), (self.box.width, self.box.height)
+        source = images.to_tensor(photos.cut(self.picture, corner, size, (height // 2, height)))
+        count, before = len(after), torch.from_numpy(self.before)[None]
+        made = self.pipeline(source.expand(count, -1, -1, -1), torch.from_numpy(after), before.expand(count, -1, -1))
+        for coarse, refined, pose in zip(*(x.split(1) for x in made), after):
+            mask = self._mask(refined, pose)
+            yield images.to_images(coarse)[0], self.ground.put(refined, mask), self.box.pixels(pose)
+
+    def _mask(self, made: Tensor, pose: np.ndarray) -> Tensor:
+        """Where the person of a picture that was made is: as the finder sees it, near the limbs."""
+        finder = cast(SeeingFinder, self.pipeline.finder)
+        small = F.interpolate(made, (finder.looks_at, finder.looks_at // 2), mode="bilinear", antialias=True)
+        height, width = small.shape[2:]
+        seen = finder.look(small.to(finder.device))[1].cpu().float()
+        near = skeleton.limb_mask(pose, height, width, 0.16, 6.0)[None].float()
+        core = skeleton.limb_mask(pose, height, width, 0.02, 0.0)[None].float()
+        return torch.maximum(seen * near, core)
+
+
+def _sketched(text: str, scene: _Scene) -> bool:
+    return poses.is_sketch(text, scene.size)
+
+
+def _over(joints: np.ndarray, picture: Image.Image) -> Image.Image:
+    """The photo with the skeleton of joints in its pixels over it."""
+    shares = joints.copy()
+    shares[:, :2] /= picture.size
+    return _under(shares, picture)
+
+
+def _source(pipeline: PosePipeline, image: str, source_pose: str) -> tuple[Tensor, Tensor, tuple[int, int]]:
+    """The picture's middle part at the networks' size, (1, 3, H, W), its pose (1, 18, 3), and the picture's own size.
+
+    Raises ValueError if nobody is found in it.
+    """
+    picture, height = _read(image), pipeline.height
     source = images.to_tensor(ImageOps.fit(picture, (height // 2, height), Image.Resampling.LANCZOS))
     if source_pose:
         return source, torch.from_numpy(poses.parse_pose(source_pose, picture.size))[None], picture.size

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -32,6 +32,28 @@ def parse_pose(text: str, size: tuple[int, int]) -> np.ndarray:
     if text.strip() in POSES:
         return POSES[text.strip()]()
     return _to_pose(_load(text, "pose"), size, "pose")
+
+
+def is_sketch(text: str, size: tuple[int, int]) -> bool:
+    """Is a pose, or every one of a sequence, drawn for no photo of `size`: a name, or JSON of a canvas of other
+    proportions? Such a pose is fitted to the person; one in the photo's pixels is taken as it is.
+    """
+    if text.strip() in POSES or text.strip() in SEQUENCES:
+        return True
+    try:
+        value = parse_json(text)
+    except ValueError:
+        return False
+    return all(_is_sketch(item, size) for item in (value if isinstance(value, list) else [value]))
+
+
+def _is_sketch(value: Any, size: tuple[int, int]) -> bool:
+    if isinstance(value, str):
+        return value in POSES
+    width, height = (value.get(f"canvas_{side}") if isinstance(value, dict) else None for side in ("width", "height"))
+    if not (_is_number(width) and _is_number(height) and width > 0 and height > 0):
+        return False
+    return abs(width * size[1] / (height * size[0]) - 1) > 0.03
 
 
 def parse_sequence(text: str, size: tuple[int, int], frames: int) -> list[np.ndarray]:
@@ -67,14 +89,18 @@ def between(keys: Sequence[np.ndarray], frames: int) -> list[np.ndarray]:
 
 def to_json(pose: np.ndarray, size: tuple[int, int]) -> dict[str, Any]:
     """OpenPose JSON of a pose, in pixels of a picture of `size` (width, height) of which the pose sees the middle."""
-    width, height = size
     scale, cropped = skeleton.cover(size)
     joints = np.zeros((18, 3))
     joints[:, :2] = (pose[:, :2] * (1, 2) + cropped) / scale
     joints[:, 2] = pose[:, 2]
-    joints[pose[:, 2] == 0] = 0
+    return of_pixels(joints, size)
+
+
+def of_pixels(joints: np.ndarray, size: tuple[int, int]) -> dict[str, Any]:
+    """OpenPose JSON of joints (18, 3) in pixels of a picture of `size` (width, height)."""
+    joints = np.where(joints[:, 2:] == 0, 0, joints)
     numbers = [round(float(value), 3) for value in joints.flatten()]
-    return {"people": [{"pose_keypoints_2d": numbers}], "canvas_width": width, "canvas_height": height}
+    return {"people": [{"pose_keypoints_2d": numbers}], "canvas_width": size[0], "canvas_height": size[1]}
 
 
 def _load(text: str, name: str) -> Any:
@@ -123,7 +149,7 @@ def _to_pose(value: Any, size: tuple[int, int], name: str) -> np.ndarray:
     return pose
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: Any) -> TypeGuard[float]:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 

@@ -190,7 +190,7 @@ def without(source: Tensor, gone: Tensor) -> Tensor:
         colour, kept = F.avg_pool2d(colour, 2), F.avg_pool2d(kept, 2)
     filled = colour / kept.clamp(min=1e-3)
     for i, (colour, kept) in reversed(list(enumerate(levels))):
-        up = F.interpolate(filled, scale_factor=2, mode="bilinear")
+        up = F.interpolate(filled, size=colour.shape[2:], mode="bilinear")
         sure = (4 * kept).clamp(max=1) if i else kept
         filled = sure * colour / kept.clamp(min=1e-3) + (1 - sure) * up
     return filled
