@@ -43,8 +43,10 @@ def person(tmp_path: Path) -> tuple[str, str]:
 # -- poses ------------------------------------------------------------------------------------------------------------
 
 
-def openpose(x: float = 10, y: float = 20, confidence: float = 1, **more: Any) -> dict[str, Any]:
-    return {"people": [{"pose_keypoints_2d": [x, y, confidence] * 18}], **more}
+def person_json(x: float = 10, y: float = 20, confidence: float = 1, **more: Any) -> dict[str, Any]:
+    """The nose at a place, and the other joints in a row from there."""
+    row = [number for i in range(18) for number in (x + i, y + 2 * i, confidence)]
+    return {"people": [{"pose_keypoints_2d": row}], **more}
 
 
 def test_poses_survive_json_in_pictures_of_any_shape():
@@ -55,15 +57,15 @@ def test_poses_survive_json_in_pictures_of_any_shape():
 
 
 def test_a_canvas_stands_for_the_picture():
-    text = json.dumps(openpose(50, 100, canvas_width=100, canvas_height=200))
+    text = json.dumps(person_json(50, 100, canvas_width=100, canvas_height=200))
     assert poses.parse_pose(text, (640, 480))[0].tolist() == [0.5, 0.5, 1.0]
-    assert poses.parse_pose(json.dumps(openpose(64, 64)), (128, 256))[0].tolist() == [0.5, 0.25, 1.0]
-    wide = poses.parse_pose(json.dumps(openpose(200, 100)), (400, 200))  # of which the middle 100 x 200 count
+    assert poses.parse_pose(json.dumps(person_json(64, 64)), (128, 256))[0].tolist() == [0.5, 0.25, 1.0]
+    wide = poses.parse_pose(json.dumps(person_json(200, 100)), (400, 200))  # of which the middle 100 x 200 count
     assert wide[0].tolist() == [0.5, 0.5, 1.0]
 
 
 def test_confidence_tells_missing_hidden_and_visible():
-    numbers = [v for c in (0, 0.1, 0.7, 1, 5) for v in (10, 10, c)] + [10, 10, 1] * 13
+    numbers = [v for c in (0, 0.1, 0.7, 1, 5) for v in (10, 10, c)] + [50, 90, 1] * 13
     pose = poses.parse_pose(json.dumps({"people": [{"pose_keypoints_2d": numbers}]}), (128, 256))
     assert pose[:5, 2].tolist() == pytest.approx([0, 0.5, 0.7, 1, 1])
     assert pose[0].tolist() == [0, 0, 0]
@@ -78,18 +80,58 @@ def test_confidence_tells_missing_hidden_and_visible():
         ('{"people": []}', "there is nobody in it"),
         ('{"people": [{"pose_keypoints_2d": [1, 2, 3]}]}', "found 3 values; expected OpenPose JSON"),
         (json.dumps([[1, 2, "3"]] * 18), "found 54 values"),
-        (json.dumps(openpose(float("nan"))), "found 54 values"),
-        (json.dumps(openpose(True)), "found 54 values"),
-        (json.dumps(openpose(1e7)), "nose lies far outside a picture of 128 x 256 pixels"),
-        (json.dumps(openpose(confidence=0)), "0 joints with a confidence over 0, expected at least 4"),
-        (json.dumps(openpose(canvas_width=0, canvas_height=5)), "expected canvas_width and canvas_height from 1"),
-        (json.dumps(openpose(canvas_width=10)), "expected canvas_width and canvas_height from 1"),
+        (json.dumps(person_json(float("nan"))), "found 54 values"),
+        (json.dumps([[True, 2, 1]] * 18), "found 54 values"),
+        (json.dumps(person_json(1e7)), "nose lies far outside a picture of 128 x 256 pixels"),
+        (json.dumps(person_json(confidence=0)), "0 joints with a confidence over 0, expected at least 4"),
+        (json.dumps(person_json(canvas_width=0, canvas_height=5)), "expected canvas_width and canvas_height from 1"),
+        (json.dumps(person_json(canvas_width=10)), "expected canvas_width and canvas_height from 1"),
     ],
 )
 def test_bad_poses_say_what_was_expected(text, message):
     with pytest.raises(ValueError, match=message) as error:
         poses.parse_pose(text, (128, 256))
     assert "\n" not in str(error.value) and len(str(error.value)) < 250
+
+
+def joints_of(pose: np.ndarray, size: tuple[int, int]) -> list[list[float]]:
+    return np.array(poses.to_json(pose, size)["people"][0]["pose_keypoints_2d"]).reshape(18, 3).tolist()
+
+
+def flat(joints: list[list[float]]) -> list[float]:
+    return [number for joint in joints for number in joint]
+
+
+def test_what_other_programs_write_is_read():
+    pose, size = poses.POSES["arms_up"](), (128, 256)
+    ours = joints_of(pose, size)
+    hips = [[(ours[8][0] + ours[11][0]) / 2, ours[8][1], 1.0]]
+    body_25 = flat(ours[:8] + hips + ours[8:] + [[0.0, 0.0, 0.0]] * 6)
+    # COCO's order: nose, eyes, ears, shoulders, elbows, wrists, hips, knees, ankles, the left one first.
+    coco = flat([ours[i] for i in (0, 15, 14, 17, 16, 5, 2, 6, 3, 7, 4, 11, 8, 12, 9, 13, 10)])
+    person = {"pose_keypoints_2d": flat(ours)}
+    passer_by = {"pose_keypoints_2d": flat([[0.15 * x + 3, 0.15 * y + 3, there] for x, y, there in ours])}
+    ghost = {"pose_keypoints_2d": [50, 50, 0.3, 50, 60, 0.2] + [0] * 48}
+    large = {"people": [{"pose_keypoints_2d": flat([[4 * x, 4 * y, there] for x, y, there in ours])}]}
+    for value in (
+        {"version": 1.3, "people": [{"person_id": [-1], "pose_keypoints_2d": body_25}]},
+        {"people": [{"keypoints": coco}]},
+        [{"people": [person], "canvas_width": 128, "canvas_height": 256}],
+        {"people": [ghost, passer_by, person]},
+        {"people": [{"pose_keypoints_2d": flat([[x / 128, y / 256, there] for x, y, there in ours])}]},
+        large | {"width": 512, "height": 1024},
+    ):
+        read = poses.parse_pose("\ufeff" + json.dumps(value), size)
+        assert np.abs(read - pose)[:, :2].max() < 0.02, value
+
+
+@pytest.mark.parametrize(
+    ("scale", "shift", "message"), [(8, 0, "lies outside the picture of 128 x 256"), (0.02, 9, "pixels small")]
+)
+def test_a_skeleton_of_another_picture_is_refused_instead_of_erasing_the_person(scale, shift, message):
+    joints = [[scale * x + shift, scale * y + shift, t] for x, y, t in joints_of(poses.POSES["arms_up"](), (128, 256))]
+    with pytest.raises(ValueError, match=message):
+        poses.parse_pose(json.dumps({"people": [{"pose_keypoints_2d": flat(joints)}]}), (128, 256))
 
 
 def test_sequences_pass_through_their_poses():

@@ -19,9 +19,9 @@ from gan_zoo.plugins.pose import poses, skeleton
 from gan_zoo.plugins.pose.networks import SeeingFinder
 from gan_zoo.plugins.pose.warping import without
 
-FIRST_LOOK = 320  # longer side at which a whole photo is looked at
+FIRST_LOOKS = (320, 160)  # longer sides at which a whole photo is looked at: the second sees who fills it
 ROOM = 1.2  # of the second look, around what the first one found
-LEAST_JOINTS = 6  # to believe that somebody is there
+LEAST_JOINTS, LEAST_SURE = 6, 0.33  # and their mean confidence, to believe that somebody is there
 LEFT_OUT = ((9, 12), (10, 13), (3, 6), (4, 7))  # joints that a pose does not bring in where both are out of the picture
 
 
@@ -61,21 +61,17 @@ class Box:
 
 def find(finder: SeeingFinder, picture: Image.Image, joints: np.ndarray | None = None) -> Found:
     """The person of a photo, the largest one. `joints` in its pixels, where they are known. Raises ValueError."""
-    whole = picture.copy()
-    whole.thumbnail((FIRST_LOOK, FIRST_LOOK), Image.Resampling.LANCZOS)
-    times = picture.width / whole.width
+    cut_off = 1.0
     if joints is None:
-        _, mask = _look(finder, whole)
-        around = _bounds(_largest(mask))
-        if around is None:
-            raise ValueError("image: nobody was found in it; give source_pose as OpenPose JSON")
-        left, top, right, bottom = (side * times for side in around)
+        left, top, right, bottom = _somebody(finder, picture)
+        if bottom > 0.97 * picture.height and top < 0.5 * picture.height:
+            cut_off = 1.5  # a half figure: the finder knows people of about one size
     else:
         there = joints[joints[:, 2] > 0, :2]
         (left, top), (right, bottom) = there.min(0), there.max(0)
         head = 0.15 * max(right - left, bottom - top)
         left, top, right, bottom = left - head, top - 1.5 * head, right + head, bottom + head
-    centre, side = ((left + right) / 2, (top + bottom) / 2), ROOM * max((right - left) * 4 / 3, bottom - top)
+    centre, side = ((left + right) / 2, (top + bottom) / 2), cut_off * ROOM * max((right - left) * 4 / 3, bottom - top)
     size = (0.75 * side, side)
     corner = (centre[0] - size[0] / 2, centre[1] - size[1] / 2)
     scale = side / 256
@@ -86,18 +82,33 @@ def find(finder: SeeingFinder, picture: Image.Image, joints: np.ndarray | None =
         joints[:, :2] = joints[:, :2] * size + corner
         outside = (joints[:, :2] < 0).any(1) | (joints[:, :2] >= picture.size).any(1)
         joints[outside | (joints[:, 2] == 0)] = 0
-        if (joints[:, 2] > 0).sum() < LEAST_JOINTS:
+        sure = joints[joints[:, 2] > 0, 2]
+        if len(sure) < LEAST_JOINTS or sure.mean() < LEAST_SURE:  # a monster is worse than none
             raise ValueError("image: nobody was found in it; give source_pose as OpenPose JSON")
     return Found(joints, _spread(_largest(mask.cpu().float()), corner, scale, picture.size))
 
 
-def _look(finder: SeeingFinder, picture: Image.Image) -> tuple[Tensor, Tensor]:
-    """Of a picture of any size: it is continued to sides that are multiples of 32."""
+def _somebody(finder: SeeingFinder, picture: Image.Image) -> tuple[float, float, float, float]:
+    """Left, top, right and bottom of the largest person in a photo, in its pixels. Raises ValueError."""
+    best, most = None, 0.0
+    for side in FIRST_LOOKS:
+        small = picture.copy()
+        small.thumbnail((side, side), Image.Resampling.LANCZOS)
+        mask = _largest(_look(finder, small))
+        around, share = _bounds(mask), float((mask > 0.5).float().mean())
+        if around is not None and share > 1.3 * most:
+            best, most = [edge * picture.width / small.width for edge in around], share
+    if best is None:
+        raise ValueError("image: nobody was found in it; give source_pose as OpenPose JSON")
+    return best[0], best[1], best[2], best[3]
+
+
+def _look(finder: SeeingFinder, picture: Image.Image) -> Tensor:
+    """The mask of a picture of any size, which is continued to sides that are multiples of 32."""
     x = images.to_tensor(picture)
     height, width = x.shape[2:]
     padded = F.pad(x, (0, -width % 32, 0, -height % 32), mode="replicate")
-    found, mask = finder.look(padded.to(finder.device))
-    return found.cpu(), mask[:, :, :height, :width].cpu().float()
+    return finder.look(padded.to(finder.device))[1][:, :, :height, :width].cpu().float()
 
 
 def _largest(mask: Tensor) -> Tensor:

@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, TypeGuard
+from typing import Any
 
 import numpy as np
 
 from gan_zoo.parsing import parse_json
-from gan_zoo.plugins.pose import skeleton
+from gan_zoo.plugins.pose import openpose, skeleton
 from gan_zoo.plugins.pose.drawn import joints_of
 
-EXPECTED = 'OpenPose JSON, {"people": [{"pose_keypoints_2d": [x, y, confidence, ... of 18 joints]}]}'
 MAX_POSES = 64  # of a sequence
 FIGURE = 0.8  # height of a built-in figure, as a share of the picture's
 HIPS_AT = (0.5, 0.5)
@@ -41,7 +40,7 @@ def is_sketch(text: str, size: tuple[int, int]) -> bool:
     if text.strip() in POSES or text.strip() in SEQUENCES:
         return True
     try:
-        value = parse_json(text)
+        value = parse_json(text.lstrip("\ufeff"))
     except ValueError:
         return False
     return all(_is_sketch(item, size) for item in (value if isinstance(value, list) else [value]))
@@ -50,10 +49,11 @@ def is_sketch(text: str, size: tuple[int, int]) -> bool:
 def _is_sketch(value: Any, size: tuple[int, int]) -> bool:
     if isinstance(value, str):
         return value in POSES
-    width, height = (value.get(f"canvas_{side}") if isinstance(value, dict) else None for side in ("width", "height"))
-    if not (_is_number(width) and _is_number(height) and width > 0 and height > 0):
+    try:
+        canvas = openpose.canvas_of(value)
+    except ValueError:
         return False
-    return abs(width * size[1] / (height * size[0]) - 1) > 0.03
+    return canvas is not None and abs(canvas[0] * size[1] / (canvas[1] * size[0]) - 1) > 0.03
 
 
 def parse_sequence(text: str, size: tuple[int, int], frames: int) -> list[np.ndarray]:
@@ -105,52 +105,24 @@ def of_pixels(joints: np.ndarray, size: tuple[int, int]) -> dict[str, Any]:
 
 def _load(text: str, name: str) -> Any:
     try:
-        return parse_json(text)
+        return parse_json(text.lstrip("\ufeff"))  # a byte order mark, as some editors write it
     except ValueError:
         names = ", ".join(POSES if name == "pose" else SEQUENCES)
         raise ValueError(f"{name}: {text[:40]!r} is neither JSON nor one of {names}") from None
 
 
 def _to_pose(value: Any, size: tuple[int, int], name: str) -> np.ndarray:
-    """OpenPose JSON, read -> pose. The picture's middle part, half as wide as high, is what a pose is a share of."""
-    if isinstance(value, dict):
-        canvas: Any = (value.get("canvas_width"), value.get("canvas_height"))
-        if canvas != (None, None):
-            if not all(_is_number(side) and 1 <= side <= 100_000 for side in canvas):
-                raise ValueError(f"{name}: expected canvas_width and canvas_height from 1 to 100000")
-            size = canvas
-        people = value.get("people")
-        if isinstance(people, list):
-            if not people or not isinstance(people[0], dict):
-                raise ValueError(f"{name}: there is nobody in it; expected {EXPECTED}")
-            value = people[0].get("pose_keypoints_2d")
-        else:
-            value = value.get("pose_keypoints_2d")
-    if isinstance(value, list) and len(value) == 18 and all(isinstance(j, list) and len(j) == 3 for j in value):
-        value = [number for joint in value for number in joint]
-    if not isinstance(value, list) or len(value) != 54 or not all(map(_is_number, value)):
-        found = f"{len(value)} values" if isinstance(value, list) else type(value).__name__
-        raise ValueError(f"{name}: found {found}; expected {EXPECTED}")
-    joints = np.array(value, np.float64).reshape(18, 3)
-    there = joints[:, 2] > 0
-    width, height = size
-    far = there & ((np.abs(joints[:, :2]) > 10 * np.array([width, height])).any(1))
-    if far.any():
-        raise ValueError(
-            f"{name}: {skeleton.JOINTS[int(far.argmax())]} lies far outside a picture of {width:g} x {height:g} pixels"
-        )
-    if there.sum() < 4:
-        raise ValueError(f"{name}: {int(there.sum())} joints with a confidence over 0, expected at least 4")
-    scale, cropped = skeleton.cover(size)
+    """JSON, read -> pose. The picture's middle part, half as wide as high, is what a pose is a share of."""
+    try:
+        joints, canvas = openpose.read(value, size)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
+    scale, cropped = skeleton.cover(canvas)
     pose = np.zeros((18, 3), np.float32)
     pose[:, :2] = (joints[:, :2] * scale - cropped) / (1, 2)
     pose[:, 2] = np.clip(joints[:, 2], 0.5, 1)
-    pose[~there] = 0
+    pose[joints[:, 2] <= 0] = 0
     return pose
-
-
-def _is_number(value: Any) -> TypeGuard[float]:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
