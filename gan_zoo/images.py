@@ -7,6 +7,7 @@ nowhere else, so that orientation, transparency, 16 bits and hostile files are d
 from __future__ import annotations
 
 import base64
+import io
 import math
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -19,7 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image, ImageOps, PngImagePlugin
+from PIL import Image, ImageCms, ImageOps, PngImagePlugin
 from torch import Tensor
 
 from gan_zoo.errors import one_line
@@ -119,7 +120,24 @@ def _upright(image: Image.Image) -> Image.Image:
         return image.copy()
 
 
+def _srgb(image: Image.Image) -> Image.Image:
+    """The picture's colours as screens show them, where it brings a profile of others (Display P3, Adobe RGB, CMYK)."""
+    profile = image.info.get("icc_profile")
+    if not profile or image.mode not in ("RGB", "RGBA", "CMYK", "L"):
+        return image
+    try:
+        found = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        mode = "RGBA" if image.mode == "RGBA" else "RGB"
+        made = ImageCms.profileToProfile(image, found, ImageCms.createProfile("sRGB"), outputMode=mode)
+    except (ImageCms.PyCMSError, OSError, ValueError, TypeError):  # a damaged profile is no reason to refuse a picture
+        return image
+    assert made is not None
+    made.info.pop("icc_profile", None)
+    return made
+
+
 def _eight_bit(image: Image.Image, name: str) -> Image.Image:
+    image = _srgb(image)
     if image.mode.startswith("I;16"):  # convert() would clip at 255 instead of scaling
         return _from_gray(np.asarray(image).astype(np.float64) / 65535)
     if image.mode in ("I", "F"):

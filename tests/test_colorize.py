@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from PIL import Image, ImageDraw
+from PIL import Image, ImageChops, ImageDraw
 
 from gan_zoo import images
 from gan_zoo.plugins.colorize import lines as art
@@ -26,7 +26,7 @@ from gan_zoo.plugins.colorize.colours import (
 from gan_zoo.plugins.colorize.drawn import draw_character
 from gan_zoo.plugins.colorize.networks import ColorizeGenerator, Layers
 from gan_zoo.plugins.colorize.pipeline import ColorizePipeline, refilled
-from gan_zoo.plugins.colorize.plugin import Colorize, Drawings, Settings, disobedience, take_hints
+from gan_zoo.plugins.colorize.plugin import Colorize, Drawings, Settings, _read, disobedience, take_hints
 from gan_zoo.plugins.colorize.tab import split_drawing
 
 TINY: dict[str, Any] = {"resolution": 64, "channels": (8, 8, 16, 16), "feature_size": 64, "drawn": 40}
@@ -387,3 +387,28 @@ def test_pictures_out_of_bounds_are_refused(pipeline, tmp_path):
 def test_bad_settings_say_what_was_expected(changes, message):
     with pytest.raises(ValueError, match=message):
         Settings(**changes)
+
+
+def test_light_lines_on_dark_are_the_same_drawing(tmp_path):
+    """A negative, a blueprint and chalk on nothing are painted as the sheet is from which they were made."""
+    sheet = Image.new("L", (96, 96), 255)
+    ImageDraw.Draw(sheet).ellipse([20, 16, 70, 80], outline=0, width=3)
+    ink = ImageChops.invert(sheet)
+    chalk = Image.new("RGBA", sheet.size, (255, 255, 255, 0))
+    chalk.paste((255, 255, 255, 255), mask=ink)
+    blueprint = Image.new("RGB", sheet.size, (20, 60, 140))
+    blueprint.paste((235, 240, 255), mask=ink)
+    made = []
+    for name, picture in (("as", sheet.convert("RGB")), ("negative", ink), ("chalk", chalk), ("blueprint", blueprint)):
+        picture.save(tmp_path / f"{name}.png")
+        made.append(art.clean(art.luminance(_read(str(tmp_path / f"{name}.png"), sheet=True))))
+    assert all((lines - made[0]).abs().mean() < 0.02 for lines in made)
+    assert float(made[0].min()) < 0.1
+
+
+def test_an_empty_sheet_is_called_one(tmp_path, pipeline):
+    plugin = Colorize()
+    plugin._pipelines["mine"] = pipeline
+    Image.new("RGB", (64, 64), (240, 236, 230)).save(tmp_path / "empty.png")
+    with pytest.raises(ValueError, match="image: an empty sheet"):
+        plugin.infer("paint", "mine", image=str(tmp_path / "empty.png"))

@@ -271,3 +271,37 @@ def test_films_that_cannot_be(tmp_path: Path) -> None:
         images.save_film(wave(), tmp_path / "f.avi")
     with pytest.raises(ValueError, match="needs pictures"):
         images.save_film(Film([], 24), tmp_path / "f.gif")
+
+
+def swapped_profile() -> bytes:
+    """An ICC profile, version 2, of sRGB's primaries and gamma 2.2, red and blue exchanged."""
+
+    def fixed(*values: float) -> bytes:
+        return b"".join(struct.pack(">i", round(value * 65536)) for value in values)
+
+    red, green, blue = (0.43607, 0.22249, 0.01392), (0.38515, 0.71687, 0.09708), (0.14307, 0.06061, 0.7141)
+    curve = b"curv" + bytes(4) + struct.pack(">IH", 1, round(2.2 * 256)) + bytes(2)
+    tags = {
+        b"desc": b"desc" + bytes(4) + struct.pack(">I", 5) + b"swap" + bytes(91),
+        b"cprt": b"text" + bytes(4) + b"CC0" + bytes(1),
+    }
+    tags |= {b"wtpt": b"XYZ " + bytes(4) + fixed(0.9642, 1, 0.8249)}
+    tags |= {
+        name: b"XYZ " + bytes(4) + fixed(*xyz) for name, xyz in ((b"rXYZ", blue), (b"gXYZ", green), (b"bXYZ", red))
+    }
+    tags |= dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), curve)
+    table, body, start = b"", b"", 132 + 12 * len(tags)
+    for name, data in tags.items():
+        data += bytes(-len(data) % 4)
+        table += name + struct.pack(">II", start + len(body), len(data))
+        body += data
+    head = struct.pack(">I4sI4s4s4s", start + len(body), b"lcms", 0x02100000, b"mntr", b"RGB ", b"XYZ ")
+    head += struct.pack(">6H", 2026, 1, 1, 0, 0, 0) + b"acsp" + bytes(28) + fixed(0.9642, 1, 0.8249) + bytes(48)
+    return head + struct.pack(">I", len(tags)) + table + body
+
+
+def test_colours_of_another_profile_are_shown_as_screens_show_them(tmp_path):
+    Image.new("RGB", (8, 8), (40, 60, 200)).save(tmp_path / "swapped.png", icc_profile=swapped_profile())
+    assert np.abs(np.asarray(read_image(tmp_path / "swapped.png")).astype(int) - (200, 60, 40)).max() <= 6
+    Image.new("RGB", (8, 8), (40, 60, 200)).save(tmp_path / "damaged.png", icc_profile=b"no profile")
+    assert np.asarray(read_image(tmp_path / "damaged.png"))[0, 0].tolist() == [40, 60, 200]

@@ -37,7 +37,7 @@ from gan_zoo.plugin import (
 )
 from gan_zoo.plugins.colorize.colours import Hint, ciede2000, hint_map, palette, parse_hints, to_lab
 from gan_zoo.plugins.colorize.drawn import draw_character
-from gan_zoo.plugins.colorize.lines import clean, draw, line_art, luminance, on_paper
+from gan_zoo.plugins.colorize.lines import clean, draw, line_art, luminance, on_paper, quantile
 from gan_zoo.plugins.colorize.networks import (
     ColorizeGenerator,
     PatchDiscriminator,
@@ -46,6 +46,7 @@ from gan_zoo.plugins.colorize.networks import (
 from gan_zoo.plugins.colorize.pipeline import MULTIPLE, ColorizePipeline
 from gan_zoo.plugins.colorize.tab import draw_tab
 
+BLANK = 0.9  # the darkest place of a sheet without lines
 MIN_SIDE, MAX_SIDE = 16, 4096  # of what `paint` and `extract` take
 
 
@@ -371,8 +372,10 @@ class Colorize(Plugin):
             ),
         ] = 0,
     ) -> Image.Image:
-        drawing = _read(image)
+        drawing = _read(image, sheet=True)
         lines = clean(luminance(drawing))
+        if float(lines.min()) > BLANK:
+            raise ValueError("image: an empty sheet; expected drawn lines, dark on light or light on dark")
         dots = parse_hints(hints, (drawing.shape[2], drawing.shape[1]))
         return images.to_images(pipeline(lines, dots, seed))[0]
 
@@ -398,11 +401,32 @@ class Colorize(Plugin):
         draw_tab(page)
 
 
-def _read(image: str) -> Tensor:
-    """A picture file as (3, H, W) in [0, 1], on white; sides over MAX_SIDE are refused."""
+def _read(image: str, sheet: bool = False) -> Tensor:
+    """A picture file as (3, H, W) in [0, 1], on white; sides over MAX_SIDE are refused. A `sheet` has dark lines: light
+    ones, on a dark or a transparent ground, are inverted.
+    """
     picture = images.read_image(image)
     if max(picture.size) > MAX_SIDE or min(picture.size) < MIN_SIDE:
         raise ValueError(
             f"image: {picture.width} x {picture.height} pixels, expected sides from {MIN_SIDE} to {MAX_SIDE}"
         )
-    return (images.to_tensor(picture)[0] + 1) / 2
+    if sheet and picture.mode == "RGBA" and light_strokes(picture):
+        picture = Image.alpha_composite(Image.new("RGBA", picture.size, "black"), picture)
+    drawing = (images.to_tensor(picture)[0] + 1) / 2
+    return 1 - drawing if sheet and dark_ground(luminance(drawing)) else drawing
+
+
+def light_strokes(picture: Image.Image) -> bool:
+    """Has an RGBA picture light strokes on a transparent ground?"""
+    x = torch.from_numpy(np.array(picture)).float().permute(2, 0, 1) / 255
+    ink = x[3:]
+    return float(ink.mean()) < 0.7 and float((luminance(x[:3]) * ink).sum() / ink.sum().clamp(min=1e-6)) > 0.6
+
+
+def dark_ground(gray: Tensor) -> bool:
+    """Is (1, H, W) in [0, 1] dark, at its rim too, with lighter strokes on it: a negative, chalk, a blueprint?"""
+    ground, light = quantile(gray, 0.5), quantile(gray, 0.995)
+    rim = torch.cat(
+        [gray[:, :2].flatten(), gray[:, -2:].flatten(), gray[:, :, :2].flatten(), gray[:, :, -2:].flatten()]
+    )
+    return ground < 0.45 and quantile(rim, 0.5) < 0.45 and light - ground > 0.25

@@ -366,7 +366,7 @@ class Pose(Plugin):
         source_pose: SourcePose = Json(""),
     ) -> Transfer:
         if isinstance(pipeline.finder, SeeingFinder):
-            scene = _Scene(pipeline, _read(image), source_pose)
+            scene = _Scene(pipeline, image, source_pose)
             ((coarse, refined, after),) = scene.move(poses.parse_pose(pose, scene.size)[None], _sketched(pose, scene))
             return Transfer(coarse, refined, _over(after, refined))
         source, before, size = _source(pipeline, image, source_pose)
@@ -401,7 +401,7 @@ class Pose(Plugin):
         fps: Annotated[int, Arg(Text("Pictures a second", "Imágenes por segundo"), minimum=1, maximum=30)] = 12,
     ) -> Film:
         if isinstance(pipeline.finder, SeeingFinder):
-            scene = _Scene(pipeline, _read(image), source_pose, longest=FILM_SIDE)
+            scene = _Scene(pipeline, image, source_pose, longest=FILM_SIDE)
             moves = np.stack(poses.parse_sequence(sequence, scene.size, frames))
             return Film([refined for _, refined, _ in scene.move(moves, _sketched(sequence, scene))], fps=fps)
         source, before, size = _source(pipeline, image, source_pose)
@@ -418,9 +418,10 @@ class Pose(Plugin):
     )
     def estimate(self, pipeline: PosePipeline, *, image: Picture) -> Estimate:
         if isinstance(pipeline.finder, SeeingFinder):
-            picture = _read(image)
+            picture, size = _read(image)
             joints = photos.find(pipeline.finder, picture).joints
-            return Estimate(poses.of_pixels(joints, picture.size), _over(joints, picture))
+            return Estimate(poses.of_pixels(joints * (size[0] / picture.width, size[1] / picture.height, 1), size),
+                            _over(joints, picture))  # fmt: skip
         source, found, size = _source(pipeline, image, "")
         pose = found[0].numpy()
         return Estimate(poses.to_json(pose, size), _under(pose, images.to_images(source)[0]))
@@ -440,26 +441,27 @@ def _at_height(pictures: Tensor, height: int) -> Tensor:
     return F.avg_pool2d(pictures, times) if times > 1 else pictures
 
 
-def _read(image: str) -> Image.Image:
+def _read(image: str, longest: int = MAX_SIDE) -> tuple[Image.Image, tuple[int, int]]:
+    """A photo, made smaller where it is larger than `longest`, and the size it had: of that a pose counts pixels."""
     picture = images.on_white(images.read_image(image))
-    if min(picture.size) < MIN_SIDE or max(picture.size) > MAX_SIDE:
-        raise ValueError(
-            f"image: {picture.width} x {picture.height} pixels, expected sides from {MIN_SIDE} to {MAX_SIDE}"
-        )
-    return picture
+    if min(picture.size) < MIN_SIDE:
+        raise ValueError(f"image: {picture.width} x {picture.height} pixels, expected sides of at least {MIN_SIDE}")
+    size = picture.size
+    if max(size) > longest:
+        picture.thumbnail((longest, longest), Image.Resampling.LANCZOS)
+    return picture, size
 
 
 class _Scene:
     """A photo, its person, and the box in which the networks see them."""
 
-    def __init__(self, pipeline: PosePipeline, picture: Image.Image, source_pose: str, longest: int = MAX_SIDE):
-        if max(picture.size) > longest:
-            picture.thumbnail((longest, longest), Image.Resampling.LANCZOS)
-        self.pipeline, self.picture, self.size = pipeline, picture, picture.size
+    def __init__(self, pipeline: PosePipeline, image: str, source_pose: str, longest: int = MAX_SIDE):
+        picture, self.size = _read(image, longest)
+        self.pipeline, self.picture = pipeline, picture
         finder = cast(SeeingFinder, pipeline.finder)
-        known = photos.to_pixels(poses.parse_pose(source_pose, self.size), self.size) if source_pose else None
+        known = photos.to_pixels(poses.parse_pose(source_pose, self.size), picture.size) if source_pose else None
         found = photos.find(finder, picture, known)
-        self.box = photos.box_of(found, self.size)
+        self.box = photos.box_of(found, picture.size)
         self.before = self.box.shares(found.joints)
         self.ground = photos.Ground(picture, found, self.box)
 
@@ -467,7 +469,7 @@ class _Scene:
         """Of each pose (N, 18, 3), as shares of the photo's middle part or, sketched, of the box: coarse picture of the
         box, the photo with the person refined, and the joints in its pixels.
         """
-        after = moves if sketched else self.box.shares(photos.to_pixels(moves, self.size))
+        after = moves if sketched else self.box.shares(photos.to_pixels(moves, self.picture.size))
         after = photos.wanted(after, self.before).astype(np.float32)
         height = self.pipeline.height
         corner, size = (self.box.left, self.box.top), (self.box.width, self.box.height)
@@ -505,14 +507,14 @@ def _source(pipeline: PosePipeline, image: str, source_pose: str) -> tuple[Tenso
 
     Raises ValueError if nobody is found in it.
     """
-    picture, height = _read(image), pipeline.height
+    (picture, size), height = _read(image), pipeline.height
     source = images.to_tensor(ImageOps.fit(picture, (height // 2, height), Image.Resampling.LANCZOS))
     if source_pose:
-        return source, torch.from_numpy(poses.parse_pose(source_pose, picture.size))[None], picture.size
+        return source, torch.from_numpy(poses.parse_pose(source_pose, size))[None], size
     found = pipeline.find(source)
     if (found[..., 2] > 0).sum() < LEAST_JOINTS:
         raise ValueError("image: nobody was found in it; give source_pose as OpenPose JSON")
-    return source, found, picture.size
+    return source, found, size
 
 
 def _under(pose: np.ndarray, picture: Image.Image) -> Image.Image:
