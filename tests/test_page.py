@@ -329,6 +329,28 @@ def test_a_skeleton_is_dragged(browser: Browser, visits: list[Visit]) -> None:
     assert joint(pose.input_value(), 4)[0] == joint(before, 4)[0] + 2
 
 
+def test_joints_found_in_a_picture_are_dragged(browser: Browser, visits: list[Visit]) -> None:
+    """They lie over the picture, and a move makes them the plain argument; another picture is searched anew."""
+    visits.append(visit := Visit(browser, "?tab=pose"))
+    page, found = visit.page, visit.page.locator(".pose-found:visible")
+    page.get_by_role("button", name="In words").locator("visible=true").click()
+    own = page.locator(".zoo-arguments").get_by_label("Pose in the picture").locator("visible=true")
+    shown = found.locator("circle:visible").first
+    shown.wait_for(timeout=SECONDS)
+    assert str(found.locator("image").get_attribute("href")).startswith("data:image/jpeg")
+    expect(own).to_have_value("")
+    shown.scroll_into_view_if_needed()
+    box = shown.bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 25, box["y"] + 25, steps=4)
+    page.mouse.up()
+    expect(own).to_have_value(re.compile("pose_keypoints_2d"), timeout=SECONDS)
+    page.locator(".zoo-examples:visible button:visible").nth(1).click()
+    expect(own).to_have_value("", timeout=SECONDS)
+
+
 def test_a_drawing_is_painted_from_the_canvas(browser: Browser, visits: list[Visit]) -> None:
     visits.append(visit := Visit(browser, "?tab=colorize"))
     visit.page.locator("canvas:visible").first.wait_for()

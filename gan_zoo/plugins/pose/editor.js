@@ -1,8 +1,9 @@
 // The skeleton editor: joints to drag with the pointer or move with the arrow keys. `element` is the component's root,
-// `props.value` the pose as OpenPose JSON; `POSES` and `LIMBS` come from Python.
-const W = 128, H = 256, NS = 'http://www.w3.org/2000/svg';
+// `props.value` the pose as OpenPose JSON; `POSES`, `LIMBS` and `NAMES` come from Python. With `PHOTO` it lies over a photo instead:
+// then Python gives {picture, size, joints}, and a move adds the pose as `moved`.
+const NS = 'http://www.w3.org/2000/svg';
 const MIRROR = [0, 1, 5, 6, 7, 2, 3, 4, 11, 12, 13, 8, 9, 10, 15, 14, 17, 16];
-let pose = structuredClone(POSES.walking), past = [], held = null;
+let W = 128, H = 256, pose = structuredClone(POSES.walking), past = [], held = null, shown = null;
 
 const svg = element.querySelector('svg');
 const hue = (joint) => `hsl(${joint * 20} 85% 45%)`;
@@ -13,6 +14,7 @@ const make = (name, attributes) => {
     return node;
 };
 svg.replaceChildren();
+const picture = make('image', {});
 const lines = LIMBS.map(([, b]) => make('line', { stroke: hue(b), 'stroke-width': 4, 'stroke-linecap': 'round' }));
 const dots = NAMES.map((name, joint) =>
     make('circle', { r: 4.5, fill: hue(joint), tabindex: 0, role: 'button', 'aria-label': name, 'data-joint': joint }));
@@ -32,8 +34,26 @@ function draw() {
 }
 function tell() {
     const numbers = pose.flat().map((value) => Math.round(value * 100) / 100);
-    props.value = JSON.stringify({ people: [{ pose_keypoints_2d: numbers }], canvas_width: W, canvas_height: H });
+    const made = { people: [{ pose_keypoints_2d: numbers }], canvas_width: W, canvas_height: H };
+    props.value = JSON.stringify(PHOTO ? { ...shown, moved: made } : made);
     trigger('change');
+}
+function show() {
+    const given = props.value ? JSON.parse(props.value) : null;
+    element.style.display = given ? '' : 'none';
+    if (!given || given.moved) return;
+    shown = given;
+    [W, H] = given.size;
+    pose = structuredClone(given.joints);
+    past = [];
+    const size = Math.max(W, H) / 256;
+    dots.forEach((dot) => dot.setAttribute('r', 4.5 * size));
+    lines.forEach((line) => line.setAttribute('stroke-width', 4 * size));
+    for (const [key, value] of Object.entries({ href: given.picture, width: W, height: H })) picture.setAttribute(key, value);
+    svg.setAttribute('viewBox', `0 0 ${W} ${H}`);
+    svg.style.aspectRatio = `${W} / ${H}`;
+    svg.style.maxWidth = `min(100%, ${(280 * W) / H}px)`;
+    draw();
 }
 function remember() {
     past.push(structuredClone(pose));
@@ -75,7 +95,7 @@ svg.addEventListener('keydown', (event) => {
     const step = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
     const joint = event.target.dataset?.joint;
     if (!step || joint === undefined) return;
-    const far = event.shiftKey ? 8 : 2;
+    const far = (event.shiftKey ? 8 : 2) * (Math.max(W, H) / 256);
     remember();
     pose[joint][0] = clamp(pose[joint][0] + far * step[0], W);
     pose[joint][1] = clamp(pose[joint][1] + far * step[1], H);
@@ -94,4 +114,9 @@ element.addEventListener('click', (event) => {
         tell();
     }
 });
-draw();
+if (PHOTO) {
+    watch('value', show);
+    show();
+} else {
+    draw();
+}
