@@ -214,7 +214,7 @@ def test_presets_tell_licence_and_data_and_missing_weights_what_to_do(browser: B
     expect(page.get_by_text("Pictures of smoke.")).to_be_visible(timeout=SECONDS)
     expect(page.get_by_text("research only").locator("visible=true").first).to_be_visible()
     page.locator(".zoo-run:visible").click()
-    expect(page.get_by_text("no weights of mirror/lost")).to_be_visible(timeout=SECONDS)
+    expect(page.get_by_text("no weights of mirror/lost").first).to_be_visible(timeout=SECONDS)
     expect(page.get_by_label("Words").locator("visible=true")).to_have_value("typed with care")
 
 
