@@ -11,6 +11,7 @@ from typing import cast
 import numpy as np
 import torch
 import torch.nn.functional as F
+from PIL import Image
 from torch import Tensor
 
 LUMA = torch.tensor([0.299, 0.587, 0.114]).view(3, 1, 1)
@@ -134,6 +135,22 @@ def clean(gray: Tensor) -> Tensor:
     flat = (gray / paper.clamp(min=max(0.3, 0.4 * float(paper.max())))).clamp(0, 1)
     darkest = min(quantile(flat, 0.005), 0.6)  # a blank sheet's grain is not ink
     return ((flat - darkest) / (0.96 - darkest)).clamp(0, 1)
+
+
+def light_strokes(picture: Image.Image) -> bool:
+    """Has an RGBA picture light strokes on a transparent ground?"""
+    x = torch.from_numpy(np.array(picture)).float().permute(2, 0, 1) / 255
+    ink = x[3:]
+    return float(ink.mean()) < 0.7 and float((luminance(x[:3]) * ink).sum() / ink.sum().clamp(min=1e-6)) > 0.6
+
+
+def dark_ground(gray: Tensor) -> bool:
+    """Is (1, H, W) in [0, 1] dark, at its rim too, with lighter strokes on it: a negative, chalk, a blueprint?"""
+    ground, light = quantile(gray, 0.5), quantile(gray, 0.995)
+    rim = torch.cat(
+        [gray[:, :2].flatten(), gray[:, -2:].flatten(), gray[:, :, :2].flatten(), gray[:, :, -2:].flatten()]
+    )
+    return ground < 0.45 and quantile(rim, 0.5) < 0.45 and light - ground > 0.25
 
 
 def quantile(x: Tensor, q: float) -> float:

@@ -11,7 +11,7 @@ from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from gan_zoo.layers import FeatureMixer
+from gan_zoo.layers import FeatureMixer, doubled
 from gan_zoo.plugins.colorize.colours import PALETTE
 
 KEPT = 1024  # palettes that a generator remembers
@@ -121,7 +121,7 @@ class GuidedNet(nn.Module):
         code = code + self.summary(F.leaky_relu(x.mean(dim=(2, 3)), 0.2))
         x = self.middle[1](x, code)
         for block, up, skip in reversed(list(zip(self.decoder, self.up, skips))):
-            x = block(F.interpolate(up(x), scale_factor=2, mode="bilinear") + skip, code)
+            x = block(doubled(up(x)) + skip, code)
         x = F.leaky_relu(F.pixel_shuffle(self.to_head(x), 2), 0.2)
         x = F.leaky_relu(self.head(x) + self.head_lines(F.pixel_unshuffle(ink, 2)), 0.2)
         return F.pixel_shuffle(self.to_layers(x), 2)

@@ -37,7 +37,7 @@ from gan_zoo.plugin import (
 )
 from gan_zoo.plugins.colorize.colours import Hint, ciede2000, hint_map, palette, parse_hints, to_lab
 from gan_zoo.plugins.colorize.drawn import draw_character
-from gan_zoo.plugins.colorize.lines import clean, draw, line_art, luminance, on_paper, quantile
+from gan_zoo.plugins.colorize.lines import clean, dark_ground, draw, light_strokes, line_art, luminance, on_paper
 from gan_zoo.plugins.colorize.networks import (
     ColorizeGenerator,
     PatchDiscriminator,
@@ -414,19 +414,3 @@ def _read(image: str, sheet: bool = False) -> Tensor:
         picture = Image.alpha_composite(Image.new("RGBA", picture.size, "black"), picture)
     drawing = (images.to_tensor(picture)[0] + 1) / 2
     return 1 - drawing if sheet and dark_ground(luminance(drawing)) else drawing
-
-
-def light_strokes(picture: Image.Image) -> bool:
-    """Has an RGBA picture light strokes on a transparent ground?"""
-    x = torch.from_numpy(np.array(picture)).float().permute(2, 0, 1) / 255
-    ink = x[3:]
-    return float(ink.mean()) < 0.7 and float((luminance(x[:3]) * ink).sum() / ink.sum().clamp(min=1e-6)) > 0.6
-
-
-def dark_ground(gray: Tensor) -> bool:
-    """Is (1, H, W) in [0, 1] dark, at its rim too, with lighter strokes on it: a negative, chalk, a blueprint?"""
-    ground, light = quantile(gray, 0.5), quantile(gray, 0.995)
-    rim = torch.cat(
-        [gray[:, :2].flatten(), gray[:, -2:].flatten(), gray[:, :, :2].flatten(), gray[:, :, -2:].flatten()]
-    )
-    return ground < 0.45 and quantile(rim, 0.5) < 0.45 and light - ground > 0.25

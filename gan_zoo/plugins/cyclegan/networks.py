@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from gan_zoo.features import FeaturePyramid, eyes
-from gan_zoo.layers import FeatureMixer, NormBlock, balanced, doubled_conv, halving_head, with_deviation
+from gan_zoo.layers import FeatureMixer, NormBlock, balanced, doubled, doubled_conv, halving_head, with_deviation
 
 GAIN = 3.0  # of a gate's logits: open or shut, but at the outline
 
@@ -115,9 +115,9 @@ class SeeingGenerator(ModelMixin, ConfigMixin):
             return self.where(maps)
         m4, m8, m16, m32 = maps = self.see(pictures)
         x = pictures.to(m4.dtype)
-        t = self.body16(_double(F.relu(self.see32(m32))) + self.see16(m16))
-        t = self.body8(_double(t) + self.see8(m8))
-        t = self.body4(_double(self.narrow(t)) + self.see4(m4) + self.pixels4(F.pixel_unshuffle(x, 4)))
+        t = self.body16(doubled(F.relu(self.see32(m32))) + self.see16(m16))
+        t = self.body8(doubled(t) + self.see8(m8))
+        t = self.body4(doubled(self.narrow(t)) + self.see4(m4) + self.pixels4(F.pixel_unshuffle(x, 4)))
         t = doubled_conv(t, self.up2.weight, self.up2.bias) + self.pixels2(F.pixel_unshuffle(x, 2))
         t = F.leaky_relu(self.sharp(F.leaky_relu(t, 0.2)), 0.2)
         change = self.out(F.leaky_relu(doubled_conv(t, self.up1.weight, self.up1.bias), 0.2)).to(pictures.dtype)
@@ -142,12 +142,8 @@ class Gate(nn.Module):
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
         x = F.relu(self.see[-1](maps[-1]))
         for see, join, m in reversed(list(zip(self.see, self.join, maps))):
-            x = F.relu(join(_double(x) + see(m)))
+            x = F.relu(join(doubled(x) + see(m)))
         return self.out(x)
-
-
-def _double(x: Tensor) -> Tensor:
-    return F.interpolate(x, scale_factor=2, mode="bilinear")
 
 
 class ProjectedPatchDiscriminator(ModelMixin, ConfigMixin):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 import torch
@@ -151,25 +150,15 @@ def _read(source: str | None, split: str, drawn: int) -> tuple[Tensor, Tensor, n
         people = draw_people(drawn, split, HEIGHT)
         pictures, poses = people.show(range(len(people.persons)))
         return pictures, guessed_masks(pictures, poses), poses, False
-    people = read_people(source, split, HEIGHT, WIDTH if _wide(source) else HEIGHT // 2)
-    found = _masks(source, split, people.pictures.shape)
-    if found is not None:
-        return people.pictures, found, people.poses, True
-    return people.pictures, guessed_masks(people.pictures, people.poses), people.poses, False
+    people = read_people(source, split, HEIGHT, WIDTH if _wide(source) else HEIGHT // 2, masked=True)
+    masks = guessed_masks(people.pictures, people.poses) if people.masks is None else people.masks
+    return people.pictures, masks, people.poses, people.masks is not None
 
 
 def _wide(source: str) -> bool:
-    """Are most pictures of a set wider than half their height?"""
+    """Is a set's first picture wider than half its height?"""
     first = data.load(source, split="all")[0]["image"]
     return first.width > 0.55 * first.height
-
-
-def _masks(source: str, split: str, shape: Any) -> Tensor | None:
-    """The column `mask` of a set, bool (N, 1, H, W); None if there is none, or if its people are split anew."""
-    dataset = data.load(source, split=split)
-    if "mask" not in dataset.features or len(dataset) != shape[0]:
-        return None
-    return data.images_to_tensor(dataset, tuple(shape[2:]), column="mask")[:, :1] > 127
 
 
 def guessed_masks(pictures: Tensor, poses: np.ndarray) -> Tensor:
@@ -226,7 +215,6 @@ def shown(finder: SeeingFinder, pictures: Tensor) -> Tensor:
     poses, masks = finder.look(pictures)
     drawn = []
     for picture, pose, mask in zip(pictures, poses, masks):
-        over = images.to_images((picture * (0.35 + 0.65 * mask))[None])[0].convert("RGBA")
-        over.alpha_composite(skeleton.draw(pose.numpy(), *picture.shape[1:]))
-        drawn.append(images.to_tensor(over.convert("RGB")))
+        dimmed = images.to_images((picture * (0.35 + 0.65 * mask))[None])[0]
+        drawn.append(images.to_tensor(skeleton.over(pose.numpy(), dimmed)))
     return torch.cat(drawn)

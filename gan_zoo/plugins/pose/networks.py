@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from gan_zoo.features import FeaturePyramid, eyes
-from gan_zoo.layers import FeatureMixer, NormBlock, balanced, doubled_conv, halving_head, with_deviation
+from gan_zoo.layers import FeatureMixer, NormBlock, balanced, doubled, doubled_conv, halving_head, with_deviation
 from gan_zoo.plugins.pose.skeleton import heatmaps
 from gan_zoo.plugins.pose.warping import LAYERS, PLANES, Warped
 
@@ -57,7 +57,7 @@ class UNet(nn.Module):
             x = down(F.leaky_relu(skips[-1], 0.2))
         x = self.middle(x)
         for block, up, skip in reversed(list(zip(self.decoder, self.up, skips))):
-            x = block(F.interpolate(up(x), scale_factor=2, mode="bilinear") + skip)
+            x = block(doubled(up(x)) + skip)
         return x
 
 
@@ -88,20 +88,26 @@ class JointFinder(ModelMixin, ConfigMixin):
     def find(self, pictures: Tensor) -> Tensor:
         """Poses (B, 18, 3): each joint at the centre of the likeliest 3 x 3 places; confidence 0 where unlikely."""
         places, presence = self(pictures)
-        height, width = places.shape[2:]
         likely = places.flatten(2).softmax(-1).view_as(places)
         near = F.avg_pool2d(likely, 3, stride=1, padding=1)
         best = near.flatten(2).argmax(-1)  # (B, 18)
-        rows = torch.arange(height, device=places.device).view(-1, 1)
-        columns = torch.arange(width, device=places.device).view(1, -1)
-        row, column = (best // width)[..., None, None], (best % width)[..., None, None]
-        window = likely * (((rows - row).abs() <= 1) & ((columns - column).abs() <= 1))
-        window = window / window.sum((2, 3), keepdim=True)
-        x = (window * (columns + 0.5)).sum((2, 3)) / width
-        y = (window * (rows + 0.5)).sum((2, 3)) / height
+        x, y = _centres(likely, best, 1)
         there = presence.sigmoid()
         there = torch.where(there > 0.5, there, 0.0)
         return torch.stack([x, y, there], dim=-1)
+
+
+def _centres(maps: Tensor, best: Tensor, reach: int) -> tuple[Tensor, Tensor]:
+    """Of each map (B, N, H, W) the centre of gravity around its place `best` (B, N), no farther than `reach` from it:
+    x and y (B, N) as shares of width and height.
+    """
+    height, width = maps.shape[2:]
+    rows = torch.arange(height, device=maps.device).view(-1, 1)
+    columns = torch.arange(width, device=maps.device).view(1, -1)
+    row, column = (best // width)[..., None, None], (best % width)[..., None, None]
+    window = maps * (((rows - row).abs() <= reach) & ((columns - column).abs() <= reach))
+    window = window / window.sum((2, 3), keepdim=True).clamp(min=1e-9)
+    return (window * (columns + 0.5)).sum((2, 3)) / width, (window * (rows + 0.5)).sum((2, 3)) / height
 
 
 def joint_loss(places: Tensor, presence: Tensor, poses: Tensor) -> Tensor:
@@ -144,9 +150,9 @@ class SeeingFinder(ModelMixin, ConfigMixin):
         with torch.no_grad():
             m4, m8, m16, m32 = (m.to(self.see4.weight.dtype) for m in eyes(pictures.device)(pictures))
         x = self.body32(self.see32(m32))
-        x = self.body16(_larger(x) + self.see16(m16))
-        x = self.body8(_larger(x) + self.see8(m8))
-        x = self.out(self.body4(_larger(self.narrow(x)) + self.see4(m4))).float()
+        x = self.body16(doubled(x) + self.see16(m16))
+        x = self.body8(doubled(x) + self.see8(m8))
+        x = self.out(self.body4(doubled(self.narrow(x)) + self.see4(m4))).float()
         return x[:, :JOINTS], x[:, JOINTS:]
 
     @torch.no_grad()
@@ -156,15 +162,7 @@ class SeeingFinder(ModelMixin, ConfigMixin):
         """
         bumps, masks = self(pictures)
         bumps = bumps.sigmoid()
-        height, width = bumps.shape[2:]
-        best = bumps.flatten(2).argmax(-1)
-        rows = torch.arange(height, device=bumps.device).view(-1, 1)
-        columns = torch.arange(width, device=bumps.device).view(1, -1)
-        row, column = (best // width)[..., None, None], (best % width)[..., None, None]
-        window = bumps * (((rows - row).abs() <= 2) & ((columns - column).abs() <= 2))
-        window = window / window.sum((2, 3), keepdim=True).clamp(min=1e-9)
-        x = (window * (columns + 0.5)).sum((2, 3)) / width
-        y = (window * (rows + 0.5)).sum((2, 3)) / height
+        x, y = _centres(bumps, bumps.flatten(2).argmax(-1), 2)
         sure = bumps.flatten(2).amax(-1)
         there = torch.where(sure > self.SURE, sure, 0.0)
         poses = torch.where(there[..., None] > 0, torch.stack([x, y, there], -1), 0.0)
@@ -173,10 +171,6 @@ class SeeingFinder(ModelMixin, ConfigMixin):
     def find(self, pictures: Tensor) -> Tensor:
         """Poses (B, 18, 3), as a JointFinder gives them."""
         return self.look(pictures)[0]
-
-
-def _larger(x: Tensor) -> Tensor:
-    return F.interpolate(x, scale_factor=2, mode="bilinear")
 
 
 def finding_loss(bumps: Tensor, masks: Tensor, poses: Tensor, known: Tensor) -> dict[str, Tensor]:

@@ -28,11 +28,14 @@ PATN_HEADER = ["name", "keypoints_y", "keypoints_x"]
 
 @dataclass(frozen=True)
 class People:
-    """Pictures uint8 (N, 3, H, W), poses float32 (N, 18, 3) and whom each shows, int64 (N,)."""
+    """Pictures uint8 (N, 3, H, W), poses float32 (N, 18, 3) and whom each shows, int64 (N,); masks of the persons, bool
+    (N, 1, H, W), where they were asked for and are known.
+    """
 
     pictures: Tensor
     poses: np.ndarray
     persons: np.ndarray
+    masks: Tensor | None = None
 
     def show(self, rows: Sequence[int]) -> tuple[Tensor, np.ndarray]:
         """Pictures and poses of these rows."""
@@ -103,12 +106,12 @@ def recolored(pictures: Tensor, rng: np.random.Generator) -> Tensor:
 
 
 @lru_cache(maxsize=4)
-def read_people(source: str, split: str, height: int, width: int) -> People:
+def read_people(source: str, split: str, height: int, width: int, masked: bool = False) -> People:
     """A split of a data set, its people apart from those of the other split.
 
     source: what `data.load` reads, with the columns `image`, `person` and `keypoints`; or a folder of pictures with
     PATN's annotation in it. A set whose splits share people, or that has none, is split anew: every tenth person is
-    kept apart. Raises DataError.
+    kept apart. `masked`: with the column `mask`, where there is one. Raises DataError.
     """
     columns = ("image", "person", "keypoints")
     found: Any = read_patn(source) or source
@@ -125,7 +128,10 @@ def read_people(source: str, split: str, height: int, width: int) -> People:
     numbers = {person: i for i, person in enumerate(dict.fromkeys(persons))}
     keypoints = dataset.with_format(None)["keypoints"][:]
     poses = [to_pose(k, size, (width, height)) for k, size in zip(keypoints, _sizes(dataset))]
-    return People(pictures, np.stack(poses), np.array([numbers[person] for person in persons]))
+    masks = None
+    if masked and "mask" in dataset.features:
+        masks = data.images_to_tensor(dataset, (height, width), column="mask")[:, :1] > 127
+    return People(pictures, np.stack(poses), np.array([numbers[person] for person in persons]), masks)
 
 
 def _persons(dataset: Any) -> list[str]:

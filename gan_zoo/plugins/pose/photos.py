@@ -5,6 +5,7 @@ All that neither the person nor their new pose covers stays as it was, pixel for
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cache
 
@@ -15,13 +16,14 @@ from PIL import Image
 from torch import Tensor
 
 from gan_zoo import images
-from gan_zoo.plugins.pose import poses, skeleton
+from gan_zoo.plugins.pose import poses
 from gan_zoo.plugins.pose.networks import SeeingFinder
 from gan_zoo.plugins.pose.warping import without
 
 FIRST_LOOKS = (320, 160)  # longer sides at which a whole photo is looked at: the second sees who fills it
 ROOM = 1.2  # of the second look, around what the first one found
 LEAST_JOINTS, LEAST_SURE = 6, 0.33  # and their mean confidence, to believe that somebody is there
+NOBODY = "image: nobody was found in it; give source_pose as OpenPose JSON"
 LEFT_OUT = ((9, 12), (10, 13), (3, 6), (4, 7))  # joints that a pose does not bring in where both are out of the picture
 
 
@@ -35,28 +37,46 @@ class Found:
 
 @dataclass(frozen=True)
 class Box:
-    """Half as wide as high, in pixels of a photo, beyond which it may reach."""
+    """A part of a photo, in its pixels, beyond which it may reach; `ratio`: of its width to its height."""
 
     left: float
     top: float
     height: float
+    ratio: float = 0.5
 
     @property
     def width(self) -> float:
-        return self.height / 2
+        return self.height * self.ratio
 
     def shares(self, joints: np.ndarray) -> np.ndarray:
         """Joints (..., 18, 3) in the photo's pixels -> as shares of the box."""
-        out = joints.astype(np.float32).copy()
-        out[..., :2] = (joints[..., :2] - (self.left, self.top)) / (self.width, self.height)
-        out[joints[..., 2] == 0] = 0
-        return out
+        return _mapped(joints, (joints[..., :2] - (self.left, self.top)) / (self.width, self.height))
 
     def pixels(self, pose: np.ndarray) -> np.ndarray:
-        out = pose.astype(np.float32).copy()
-        out[..., :2] = pose[..., :2] * (self.width, self.height) + (self.left, self.top)
-        out[pose[..., 2] == 0] = 0
-        return out
+        """The other way round."""
+        return _mapped(pose, pose[..., :2] * (self.width, self.height) + (self.left, self.top))
+
+    def grid(self, x: Tensor, y: Tensor) -> Tensor:
+        """Columns x (W,) and rows y (H,) of the photo -> where they are in the box, (1, H, W, 2) for `grid_sample`."""
+        places = torch.meshgrid((x - self.left) / self.width, (y - self.top) / self.height, indexing="xy")
+        return 2 * torch.stack(places, -1)[None] - 1
+
+    def cut(self, picture: Image.Image, to: tuple[int, int]) -> Image.Image:
+        """The part at the size `to`; beyond the photo its rim goes on."""
+        sides = (self.left, self.top, self.left + self.width, self.top + self.height)
+        rims = [max(0, round(v)) for v in (-sides[0], -sides[1], sides[2] - picture.width, sides[3] - picture.height)]
+        if any(rims):
+            pixels = np.pad(np.asarray(picture), ((rims[1], rims[3]), (rims[0], rims[2]), (0, 0)), mode="edge")
+            picture = Image.fromarray(pixels)
+        left, top = max(0.0, sides[0] + rims[0]), max(0.0, sides[1] + rims[1])
+        right, bottom = min(sides[2] + rims[0], picture.width), min(sides[3] + rims[1], picture.height)
+        return picture.resize(to, Image.Resampling.LANCZOS, box=(left, top, right, bottom))
+
+
+def _mapped(joints: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """The joints at other places; what is missing stays so."""
+    there = joints[..., 2:]
+    return np.where(there == 0, 0, np.concatenate([places, there], -1)).astype(np.float32)
 
 
 def find(finder: SeeingFinder, picture: Image.Image, joints: np.ndarray | None = None) -> Found:
@@ -71,21 +91,17 @@ def find(finder: SeeingFinder, picture: Image.Image, joints: np.ndarray | None =
         (left, top), (right, bottom) = there.min(0), there.max(0)
         head = 0.15 * max(right - left, bottom - top)
         left, top, right, bottom = left - head, top - 1.5 * head, right + head, bottom + head
-    centre, side = ((left + right) / 2, (top + bottom) / 2), cut_off * ROOM * max((right - left) * 4 / 3, bottom - top)
-    size = (0.75 * side, side)
-    corner = (centre[0] - size[0] / 2, centre[1] - size[1] / 2)
-    scale = side / 256
-    near = cut(picture, corner, size, (192, 256))
-    seen, mask = finder.look(images.to_tensor(near).to(finder.device))
+    side = cut_off * ROOM * max((right - left) * 4 / 3, bottom - top)
+    box = Box((left + right - 0.75 * side) / 2, (top + bottom - side) / 2, side, ratio=0.75)
+    seen, mask = finder.look(images.to_tensor(box.cut(picture, (192, 256))).to(finder.device))
     if joints is None:
-        joints = seen[0].cpu().float().numpy()
-        joints[:, :2] = joints[:, :2] * size + corner
+        joints = box.pixels(seen[0].cpu().float().numpy())
         outside = (joints[:, :2] < 0).any(1) | (joints[:, :2] >= picture.size).any(1)
-        joints[outside | (joints[:, 2] == 0)] = 0
+        joints[outside] = 0
         sure = joints[joints[:, 2] > 0, 2]
         if len(sure) < LEAST_JOINTS or sure.mean() < LEAST_SURE:  # a monster is worse than none
-            raise ValueError("image: nobody was found in it; give source_pose as OpenPose JSON")
-    return Found(joints, _spread(_largest(mask.cpu().float()), corner, scale, picture.size))
+            raise ValueError(NOBODY)
+    return Found(joints, _spread(_largest(mask.cpu().float()), box, picture.size))
 
 
 def _somebody(finder: SeeingFinder, picture: Image.Image) -> tuple[float, float, float, float]:
@@ -99,7 +115,7 @@ def _somebody(finder: SeeingFinder, picture: Image.Image) -> tuple[float, float,
         if around is not None and share > 1.3 * most:
             best, most = [edge * picture.width / small.width for edge in around], share
     if best is None:
-        raise ValueError("image: nobody was found in it; give source_pose as OpenPose JSON")
+        raise ValueError(NOBODY)
     return best[0], best[1], best[2], best[3]
 
 
@@ -132,31 +148,11 @@ def _bounds(mask: Tensor) -> tuple[int, int, int, int] | None:
     return int(columns.min()), int(rows.min()), int(columns.max()) + 1, int(rows.max()) + 1
 
 
-def _spread(mask: Tensor, corner: tuple[float, float], scale: float, size: tuple[int, int]) -> Tensor:
-    """The mask of a part, in a mask of the whole photo at a size of at most 1024."""
+def _spread(mask: Tensor, box: Box, size: tuple[int, int]) -> Tensor:
+    """The mask of a box, in a mask of the whole photo at a size of at most 1024."""
     less = min(1.0, 1024 / max(size))
-    width, height = (max(1, round(side * less)) for side in size)
-    x = ((torch.arange(width) + 0.5) / less - corner[0]) / scale / mask.shape[3]
-    y = ((torch.arange(height) + 0.5) / less - corner[1]) / scale / mask.shape[2]
-    grid = torch.stack(torch.meshgrid(2 * x - 1, 2 * y - 1, indexing="xy"), -1)[None]
-    return F.grid_sample(mask, grid, align_corners=False)
-
-
-def cut(
-    picture: Image.Image, corner: tuple[float, float], size: tuple[float, float], to: tuple[int, int]
-) -> Image.Image:
-    """A part of a photo, which may reach beyond it (there its rim goes on), at the size `to`."""
-    left, top = corner
-    width, height = picture.size
-    pad = [max(0, round(v)) for v in (-left, -top, left + size[0] - width, top + size[1] - height)]
-    if any(pad):
-        x = torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None].float()
-        x = F.pad(x, (pad[0], pad[2], pad[1], pad[3]), mode="replicate")
-        picture = Image.fromarray(x[0].permute(1, 2, 0).byte().numpy())
-        left, top = left + pad[0], top + pad[1]
-    corners = (max(0.0, left), max(0.0, top), left + size[0], top + size[1])
-    corners = (*corners[:2], min(corners[2], picture.width), min(corners[3], picture.height))
-    return picture.resize(to, Image.Resampling.LANCZOS, box=corners)
+    x, y = ((torch.arange(max(1, round(side * less))) + 0.5) / less for side in size)
+    return F.grid_sample(mask, box.grid(x, y), align_corners=False)
 
 
 @cache
@@ -196,41 +192,25 @@ def wanted(pose: np.ndarray, before: np.ndarray) -> np.ndarray:
     return pose
 
 
-def to_pixels(pose: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """A pose as shares of a photo's middle part, half as wide as high -> joints in pixels of the photo."""
-    scale, cropped = skeleton.cover(size)
-    joints = pose.astype(np.float32).copy()
-    joints[..., :2] = (pose[..., :2] * (1, 2) + cropped) / scale
-    joints[pose[..., 2] == 0] = 0
-    return joints
-
-
 class Ground:
     """A photo without its person, into which pictures of the box are put back."""
 
     def __init__(self, picture: Image.Image, found: Found, box: Box):
         self.picture, self.box = picture, box
-        left, top = max(0, int(box.left)), max(0, int(box.top))
-        right, bottom = (min(side, int(np.ceil(v))) for side, v in
-                         zip(picture.size, (box.left + box.width, box.top + box.height)))  # fmt: skip
-        # The person may be broader than the box: all of them goes.
-        bounds, times = _bounds(found.mask), picture.width / found.mask.shape[3]
-        if bounds is not None:
-            room = 0.08 * box.height
-            left, top = (
-                min(left, max(0, int(bounds[0] * times - room))),
-                min(top, max(0, int(bounds[1] * times - room))),
-            )
-            right = max(right, min(picture.width, int(bounds[2] * times + room)))
-            bottom = max(bottom, min(picture.height, int(bounds[3] * times + room)))
-        self.area = (left, top, max(right, left + 1), max(bottom, top + 1))
-        part = images.to_tensor(picture.crop(self.area))
-        height, width = part.shape[2:]
+        times, room = picture.width / found.mask.shape[3], 0.08 * box.height
+        left, top = box.left, box.top
+        right, bottom = math.ceil(box.left + box.width), math.ceil(box.top + box.height)
+        if (seen := _bounds(found.mask)) is not None:  # the person may be broader than the box: all of them goes
+            left, top = min(left, seen[0] * times - room), min(top, seen[1] * times - room)
+            right, bottom = max(right, int(seen[2] * times + room)), max(bottom, int(seen[3] * times + room))
+        self.left, self.top = max(0, int(left)), max(0, int(top))
+        right, bottom = min(picture.width, right), min(picture.height, bottom)
+        part = images.to_tensor(picture.crop((self.left, self.top, right, bottom)))
+        self.x, self.y = torch.arange(self.left, right) + 0.5, torch.arange(self.top, bottom) + 0.5
+        whole = Box(0, 0, picture.height, picture.width / picture.height)
         gone = _grown(found.mask, max(2, round(box.height / times / 40)))
-        gone = F.interpolate(gone, (picture.height, picture.width), mode="bilinear")
-        self.gone = gone[:, :, top : top + height, left : left + width]
-        self.filled = self._fill(part, self.gone)
-        self.part = part
+        gone = F.grid_sample(gone, whole.grid(self.x, self.y), padding_mode="border", align_corners=False)
+        self.filled = self._fill(part, gone)
 
     @staticmethod
     def _fill(part: Tensor, gone: Tensor) -> Tensor:
@@ -245,16 +225,12 @@ class Ground:
 
     def put(self, made: Tensor, mask: Tensor) -> Image.Image:
         """The photo with a picture (1, 3, h, w) of the box in it where its mask (1, 1, h, w) says."""
-        left, top, _, _ = self.area
-        height, width = self.part.shape[2:]
-        x = (torch.arange(width) + 0.5 + left - self.box.left) / self.box.width
-        y = (torch.arange(height) + 0.5 + top - self.box.top) / self.box.height
-        grid = torch.stack(torch.meshgrid(2 * x - 1, 2 * y - 1, indexing="xy"), -1)[None]
+        grid = self.box.grid(self.x, self.y)
         alpha = F.grid_sample(mask, grid, align_corners=False)
         alpha = ((alpha - 0.3) / 0.4).clamp(0, 1)
         colour = F.grid_sample(made, grid, mode="bicubic", padding_mode="border", align_corners=False).clamp(-1, 1)
         whole = self.picture.copy()
-        whole.paste(images.to_images(colour * alpha + self.filled * (1 - alpha))[0], (left, top))
+        whole.paste(images.to_images(colour * alpha + self.filled * (1 - alpha))[0], (self.left, self.top))
         return whole
 
 

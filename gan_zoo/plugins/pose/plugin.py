@@ -55,7 +55,6 @@ from gan_zoo.plugins.pose.warping import HEAD_LIMB, Warped, carry
 
 MAX_SIDE, MIN_SIDE = 4096, 32  # of the pictures that tasks take
 FILM_SIDE = 768  # of the pictures of a film of a photo
-LEAST_JOINTS = 6  # found in a picture, to believe that somebody is there
 HEAD_PLANE = 36 + HEAD_LIMB  # of `Warped.pose`: the target's head
 
 
@@ -367,12 +366,14 @@ class Pose(Plugin):
     ) -> Transfer:
         if isinstance(pipeline.finder, SeeingFinder):
             scene = _Scene(pipeline, image, source_pose)
-            ((coarse, refined, after),) = scene.move(poses.parse_pose(pose, scene.size)[None], _sketched(pose, scene))
+            ((coarse, refined, after),) = scene.move(
+                poses.parse_pose(pose, scene.size)[None], poses.is_sketch(pose, scene.size)
+            )
             return Transfer(coarse, refined, _over(after, refined))
         source, before, size = _source(pipeline, image, source_pose)
         after = poses.parse_pose(pose, size)
         coarse, refined = (images.to_images(x)[0] for x in pipeline(source, torch.from_numpy(after)[None], before))
-        return Transfer(coarse, refined, _under(after, refined))
+        return Transfer(coarse, refined, skeleton.over(after, refined))
 
     @task(
         Text("Film", "Película"),
@@ -403,7 +404,9 @@ class Pose(Plugin):
         if isinstance(pipeline.finder, SeeingFinder):
             scene = _Scene(pipeline, image, source_pose, longest=FILM_SIDE)
             moves = np.stack(poses.parse_sequence(sequence, scene.size, frames))
-            return Film([refined for _, refined, _ in scene.move(moves, _sketched(sequence, scene))], fps=fps)
+            return Film(
+                [refined for _, refined, _ in scene.move(moves, poses.is_sketch(sequence, scene.size))], fps=fps
+            )
         source, before, size = _source(pipeline, image, source_pose)
         wanted = torch.from_numpy(np.stack(poses.parse_sequence(sequence, size, frames)))
         _, refined = pipeline(source.expand(frames, -1, -1, -1), wanted, before.expand(frames, -1, -1))
@@ -424,7 +427,7 @@ class Pose(Plugin):
                             _over(joints, picture))  # fmt: skip
         source, found, size = _source(pipeline, image, "")
         pose = found[0].numpy()
-        return Estimate(poses.to_json(pose, size), _under(pose, images.to_images(source)[0]))
+        return Estimate(poses.to_json(pose, size), skeleton.over(pose, images.to_images(source)[0]))
 
     # -- the page ----------------------------------------------------------------------------------------------------
 
@@ -459,7 +462,7 @@ class _Scene:
         picture, self.size = _read(image, longest)
         self.pipeline, self.picture = pipeline, picture
         finder = cast(SeeingFinder, pipeline.finder)
-        known = photos.to_pixels(poses.parse_pose(source_pose, self.size), picture.size) if source_pose else None
+        known = poses.to_pixels(poses.parse_pose(source_pose, self.size), picture.size) if source_pose else None
         found = photos.find(finder, picture, known)
         self.box = photos.box_of(found, picture.size)
         self.before = self.box.shares(found.joints)
@@ -469,11 +472,10 @@ class _Scene:
         """Of each pose (N, 18, 3), as shares of the photo's middle part or, sketched, of the box: coarse picture of the
         box, the photo with the person refined, and the joints in its pixels.
         """
-        after = moves if sketched else self.box.shares(photos.to_pixels(moves, self.picture.size))
+        after = moves if sketched else self.box.shares(poses.to_pixels(moves, self.picture.size))
         after = photos.wanted(after, self.before).astype(np.float32)
         height = self.pipeline.height
-        corner, size = (self.box.left, self.box.top), (self.box.width, self.box.height)
-        source = images.to_tensor(photos.cut(self.picture, corner, size, (height // 2, height)))
+        source = images.to_tensor(self.box.cut(self.picture, (height // 2, height)))
         count, before = len(after), torch.from_numpy(self.before)[None]
         made = self.pipeline(source.expand(count, -1, -1, -1), torch.from_numpy(after), before.expand(count, -1, -1))
         for coarse, refined, pose in zip(*(x.split(1) for x in made), after):
@@ -491,15 +493,11 @@ class _Scene:
         return torch.maximum(seen * near, core)
 
 
-def _sketched(text: str, scene: _Scene) -> bool:
-    return poses.is_sketch(text, scene.size)
-
-
 def _over(joints: np.ndarray, picture: Image.Image) -> Image.Image:
     """The photo with the skeleton of joints in its pixels over it."""
     shares = joints.copy()
     shares[:, :2] /= picture.size
-    return _under(shares, picture)
+    return skeleton.over(shares, picture)
 
 
 def _source(pipeline: PosePipeline, image: str, source_pose: str) -> tuple[Tensor, Tensor, tuple[int, int]]:
@@ -512,16 +510,9 @@ def _source(pipeline: PosePipeline, image: str, source_pose: str) -> tuple[Tenso
     if source_pose:
         return source, torch.from_numpy(poses.parse_pose(source_pose, size))[None], size
     found = pipeline.find(source)
-    if (found[..., 2] > 0).sum() < LEAST_JOINTS:
-        raise ValueError("image: nobody was found in it; give source_pose as OpenPose JSON")
+    if (found[..., 2] > 0).sum() < photos.LEAST_JOINTS:
+        raise ValueError(photos.NOBODY)
     return source, found, size
-
-
-def _under(pose: np.ndarray, picture: Image.Image) -> Image.Image:
-    """The picture with the skeleton over it."""
-    overlay = picture.convert("RGBA")
-    overlay.alpha_composite(skeleton.draw(pose, picture.height, picture.width))
-    return overlay.convert("RGB")
 
 
 def joint_errors(found: np.ndarray, known: np.ndarray) -> dict[str, float]:

@@ -36,23 +36,18 @@ def parse_pose(text: str, size: tuple[int, int]) -> np.ndarray:
 def is_sketch(text: str, size: tuple[int, int]) -> bool:
     """Is a pose, or every one of a sequence, drawn for no photo of `size`: a name, or JSON of a canvas of other
     proportions? Such a pose is fitted to the person; one in the photo's pixels is taken as it is.
+    Both are read already.
     """
     if text.strip() in POSES or text.strip() in SEQUENCES:
         return True
-    try:
-        value = parse_json(text.lstrip("\ufeff"))
-    except ValueError:
-        return False
+    value = _load(text, "pose")
     return all(_is_sketch(item, size) for item in (value if isinstance(value, list) else [value]))
 
 
 def _is_sketch(value: Any, size: tuple[int, int]) -> bool:
     if isinstance(value, str):
         return value in POSES
-    try:
-        canvas = openpose.canvas_of(value)
-    except ValueError:
-        return False
+    canvas = openpose.canvas_of(value)
     return canvas is not None and abs(canvas[0] * size[1] / (canvas[1] * size[0]) - 1) > 0.03
 
 
@@ -89,11 +84,16 @@ def between(keys: Sequence[np.ndarray], frames: int) -> list[np.ndarray]:
 
 def to_json(pose: np.ndarray, size: tuple[int, int]) -> dict[str, Any]:
     """OpenPose JSON of a pose, in pixels of a picture of `size` (width, height) of which the pose sees the middle."""
+    return of_pixels(to_pixels(pose.astype(np.float64), size), size)
+
+
+def to_pixels(pose: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """A pose (..., 18, 3) as shares of a picture's middle part, half as wide as high -> joints in its pixels."""
     scale, cropped = skeleton.cover(size)
-    joints = np.zeros((18, 3))
-    joints[:, :2] = (pose[:, :2] * (1, 2) + cropped) / scale
-    joints[:, 2] = pose[:, 2]
-    return of_pixels(joints, size)
+    joints = pose.copy()
+    joints[..., :2] = (pose[..., :2] * (1, 2) + cropped) / scale
+    joints[pose[..., 2] == 0] = 0
+    return joints
 
 
 def of_pixels(joints: np.ndarray, size: tuple[int, int]) -> dict[str, Any]:

@@ -87,6 +87,13 @@ def draw(pose: np.ndarray, height: int, width: int) -> Image.Image:
     return sheet.resize((width, height), Image.Resampling.LANCZOS)
 
 
+def over(pose: np.ndarray, picture: Image.Image) -> Image.Image:
+    """The picture with the skeleton over it, RGB."""
+    overlay = picture.convert("RGBA")
+    overlay.alpha_composite(draw(pose, picture.height, picture.width))
+    return overlay.convert("RGB")
+
+
 def _color(joint: int) -> tuple[int, int, int]:
     r, g, b = colorsys.hsv_to_rgb(joint / len(JOINTS), 1, 1)
     return int(255 * r), int(255 * g), int(255 * b)
