@@ -390,39 +390,3 @@ class Impatient(AutoHTTPProtocol):  # pyright: ignore[reportGeneralTypeIssues]
         self.timer = None
         if not self._answering():
             self.transport.close()
-
-
-def tell_errors() -> None:
-    """Gradio tells callers of an unforeseen error `{"error": null}`: here it is a line."""
-    import gradio.queueing
-    import gradio.utils
-
-    original = gradio.utils.error_payload
-    if getattr(original, "tells", False):
-        return
-
-    def told(error: BaseException | None, show_error: bool) -> dict[str, Any]:
-        content: dict[str, Any] = original(error, show_error)
-        if content["error"] is None and error is not None:
-            content |= {"error": what_went_wrong(error), "visible": True, "title": "Error", "duration": 10}
-        return content
-
-    told.tells = True  # pyright: ignore[reportFunctionMemberAccess]
-    gradio.utils.error_payload = gradio.queueing.error_payload = told
-
-
-def keep_alive(queue: Any) -> None:
-    """Gradio's queue ends for good on the first error of its loop: here an event that cannot be read is dropped."""
-    for name in ("get_events", "broadcast_estimations"):
-        setattr(queue, name, _survived(getattr(queue, name)))
-
-
-def _survived(method: Callable[..., Any]) -> Callable[..., Any]:
-    def call(*args: Any, **options: Any) -> Any:
-        try:
-            return method(*args, **options)
-        except Exception:
-            log.exception("the queue goes on without this event")
-            return None
-
-    return call

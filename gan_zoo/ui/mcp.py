@@ -34,11 +34,6 @@ PICTURE = "picture: the path an upload gave, an address of this server, or a dat
 NUMBER = re.compile(r"\s*[+-]?\d+(\.\d*)?([eE][+-]?\d+)?\s*")
 
 
-def install() -> None:
-    """From now on pages have these tools."""
-    gradio.mcp.GradioMCPServer = Server  # pyright: ignore[reportPrivateImportUsage]
-
-
 class Lenient(lowlevel.Server):
     """Leaves the arguments to the tasks: they take "7" for a number, and say better what they expect."""
 

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import gc
 import html
-import importlib.util
 import json
 from collections.abc import Mapping
 from functools import cache
@@ -23,14 +22,13 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
-import uvicorn.config
 from gradio import utils
 from starlette.middleware import Middleware
 
 from gan_zoo import gate, images, registry
 from gan_zoo.crowd import Crowd
 from gan_zoo.plugin import Plugin, Text
-from gan_zoo.ui import calls
+from gan_zoo.ui import calls, patches
 from gan_zoo.ui.tabs import Page
 from gan_zoo.ui.theme import theme
 from gan_zoo.ui.words import LANGUAGES, Words, both
@@ -38,7 +36,6 @@ from gan_zoo.ui.words import LANGUAGES, Words, both
 QUEUE_LENGTH = 64
 KEEP_SECONDS = 3600  # uploads and results
 SWEEP_SECONDS = 600  # between two looks for those older than that
-MCP = importlib.util.find_spec("mcp") is not None
 ASSETS = Path(__file__).parent / "assets"
 
 LEAD = Text(
@@ -108,7 +105,7 @@ def launch_settings() -> dict[str, Any]:
         "footer_links": ["api"],
         "favicon_path": str(ASSETS / "favicon.svg"),
         "max_file_size": images.MAX_BYTES,
-        "mcp_server": MCP,
+        "mcp_server": patches.MCP,
         "share": False,
         "run_history": False,
         "enable_monitoring": False,
@@ -124,7 +121,6 @@ def launch(
     page = build(zoo)
     crowd = Crowd()
     crowd.guard(page._queue)
-    gate.keep_alive(page._queue)
     guard = Middleware(
         gate.Gate,
         folder=utils.get_upload_folder,
@@ -133,12 +129,7 @@ def launch(
         endpoints=cache(lambda: gate.endpoints_of(page)),
         crowd=crowd,
     )
-    gate.tell_errors()
-    if MCP:
-        from gan_zoo.ui import mcp
-
-        mcp.install()
-    uvicorn.config.HTTP_PROTOCOLS["auto"] = "gan_zoo.gate:Impatient"
+    patches.install(page)
     settings: Mapping[str, Any] = launch_settings() | {"server_name": host, "server_port": port} | options
     if not gc.isenabled():  # put off by who starts a program with this
         gc.freeze()
