@@ -67,7 +67,7 @@ def _using(command: Callable[..., Parser]) -> None:
 
 
 def _weights(command: Callable[..., Parser]) -> None:
-    sub = command("evaluate", weights.evaluate, "score a preset against data kept apart")
+    sub = command("evaluate", weights.evaluate, "score a preset against data held out")
     sub.add_argument("plugin", metavar="PLUGIN")
     sub.add_argument("--preset", metavar="P", help="name, or path of a weights folder or run")
     sub.add_argument(

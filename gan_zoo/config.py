@@ -6,7 +6,7 @@ import enum
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 
 def setting(default: Any, about: str, low: float = 0.0, high: float = math.inf) -> Any:
@@ -14,12 +14,17 @@ def setting(default: Any, about: str, low: float = 0.0, high: float = math.inf) 
     return field(default=default, metadata={"help": about, "range": (low, high)})
 
 
-def check_ranges(settings: Any) -> None:
-    """Raises ValueError for a number that is out of its field's range, or no number."""
+def check_settings(settings: Any) -> None:
+    """Raises ValueError for a field that is none of its Literal's values, or a number that is out of its range."""
+    kinds = get_type_hints(type(settings))
     for known in fields(settings):
-        if "range" not in known.metadata or type(known.default) not in (int, float):
+        value, kind = getattr(settings, known.name), kinds[known.name]
+        if get_origin(kind) is Literal and value not in get_args(kind):
+            *some, last = map(str, get_args(kind))
+            raise ValueError(f"{known.name}: expected {', '.join(some)} or {last}, got {str(value)[:40]!r}")
+        if "range" not in known.metadata or kind not in (int, float):
             continue
-        (low, high), value, kind = known.metadata["range"], getattr(settings, known.name), type(known.default)
+        low, high = known.metadata["range"]
         sound = type(value) is int or (type(value) is float and kind is float and math.isfinite(value))
         if not (sound and low <= value <= high):
             number = "a whole number" if kind is int else "a number"
@@ -51,7 +56,7 @@ class TrainConfig:
     decay_from: float = setting(1.0, "share of the run after which the rate falls linearly to 0 (CycleGAN: 0.5)", 0, 1)
     max_grad_norm: float = setting(0.0, "0: no clipping")
     ema_half_life: float = setting(10_000.0, "images after which an old weight counts half (ADA's 10k); 0: no average")
-    precision: str = setting("auto", "auto, bf16 or fp32; auto is bf16 where the processor does it well")
+    precision: Literal["auto", "bf16", "fp32"] = setting("auto", "auto is bf16 where the processor does it well")
     seed: int = setting(0, "of the networks, the data's order and all noise", 0, 2**32 - 1)
     log_every: int = setting(50, "steps", 1)
     sample_every: int = setting(500, "steps; 0: never")
@@ -64,9 +69,7 @@ class TrainConfig:
     trackers: str = setting("tensorboard", "names of Accelerate's trackers, comma-separated; empty: none")
 
     def __post_init__(self) -> None:
-        check_ranges(self)
-        if self.precision not in ("auto", "bf16", "fp32"):
-            raise ValueError(f"precision: expected auto, bf16 or fp32, got {self.precision!r}")
+        check_settings(self)
         if self.equilibrium and not (self.evaluate_every and self.evaluate_count):
             raise ValueError("equilibrium: needs evaluate_every and evaluate_count, to know when the score stalls")
 

@@ -165,7 +165,12 @@ class Evaluation(NamedTuple):
 
 
 class GAN(ABC):
-    """What a GAN is and how it trains. `settings` are its hyperparameters, a frozen dataclass `Settings`."""
+    """What a GAN is and how it trains. `settings` are its hyperparameters, a frozen dataclass `Settings`.
+
+    What it can learn besides is a class derived from it, with settings of its own, that names itself:
+    `class Enlarger(Anime, training="enlarger", known_by="enlarges")` is `python -m train anime.enlarger`, and weights
+    with the setting "enlarges" are its own.
+    """
 
     slug: ClassVar[str]
     title: ClassVar[Text]
@@ -182,6 +187,21 @@ class GAN(ABC):
     opens_on: ClassVar[str | None] = None  # the preset that the page shows first, where it is not the default one
     columns: ClassVar[int | None] = None  # of the progress grid, where its rows mean something
     caption: ClassVar[str] = "Uncurated: fixed noise, no choice made."  # of that grid on the card
+
+    trainings: ClassVar[dict[str, type[GAN]]] = {}
+    known_by: ClassVar[str] = ""
+
+    def __init_subclass__(cls, *, training: str = "", known_by: str = "", **options: Any):
+        super().__init_subclass__(**options)
+        if training:
+            cls.trainings[training], cls.known_by = cls, known_by
+        else:
+            cls.trainings = {}
+
+    @classmethod
+    def training_of(cls, settings: Mapping[str, Any]) -> type[GAN]:
+        """Which class trains by these settings: the plugin's own, or one of `trainings`."""
+        return next((kind for kind in cls.trainings.values() if settings.get(kind.known_by)), cls)
 
     def __init__(self, settings: Any = None):
         self.settings = self.Settings() if settings is None else settings
@@ -221,7 +241,7 @@ class GAN(ABC):
         """The generators as the pipeline that is saved, loaded and used."""
 
     def evaluate(self, pipeline: DiffusionPipeline, data: Data, count: int) -> Evaluation:
-        """Scores of `count` pictures against data kept apart; those of `self.score` among them. None by default."""
+        """Scores of `count` pictures against data held out; those of `self.score` among them. None by default."""
         return Evaluation({}, "")
 
     def worth(self, scores: Mapping[str, float]) -> float:

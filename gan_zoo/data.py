@@ -175,6 +175,11 @@ def describe(source: str) -> str:
     return f"{source}: {kinds}; {held:,} held out" + (f"; {left} left out" if left else "")
 
 
+def rows_of(split: str, count: int) -> list[int]:
+    """Of `count` rows those of a split: every tenth is held out, for "validation"."""
+    return [row for row in range(count) if (row % 10 == 9) == (split == "validation")]
+
+
 def _tenth(dataset: Any, split: str, name: str) -> Any:
     if not hasattr(dataset, "num_rows"):  # streaming: the length is not known
         held = split == "validation"

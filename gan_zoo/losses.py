@@ -7,11 +7,14 @@ a loss is a scalar, the mean over all of them.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+Loss = Literal["logistic", "hinge", "least-squares", "relativistic"]
+Critic = Callable[..., Any]  # gives logits, or a tuple that begins with them
 
 
 def logistic_d(real: Tensor, fake: Tensor) -> Tensor:
@@ -77,7 +80,7 @@ class Adversarial(NamedTuple):
         return {"d_real": p_real.mean(), "d_fake": p_fake.mean(), "d_accuracy": (right + 2) / 4}
 
 
-ADVERSARIAL = {
+ADVERSARIAL: dict[str, Adversarial] = {
     "logistic": Adversarial(logistic_d, logistic_g, torch.sigmoid),
     "hinge": Adversarial(hinge_d, hinge_g, torch.sigmoid),
     "least-squares": Adversarial(least_squares_d, least_squares_g, lambda x: x.clamp(0, 1)),
@@ -90,6 +93,43 @@ def adversarial(name: str) -> Adversarial:
     if name not in ADVERSARIAL:
         raise ValueError(f"unknown adversarial loss {name!r}; there are: {', '.join(ADVERSARIAL)}")
     return ADVERSARIAL[name]
+
+
+class Verdict(NamedTuple):
+    """D's loss, its answers to real and fake pictures as the critic gave them, and its metrics."""
+
+    loss: Tensor
+    real: Any
+    fake: Any
+    metrics: dict[str, Tensor]
+
+
+def d_loss(loss: Loss, critic: Critic, real: Sequence[Any], fake: Sequence[Any]) -> Verdict:
+    """D's half: what it makes of real and of fake pictures, each given as the arguments of the critic."""
+    pair, of_real, of_fake = adversarial(loss), critic(*real), critic(*fake)
+    logits = _logits(of_real), _logits(of_fake)
+    return Verdict(pair.discriminator(*logits), of_real, of_fake, pair.metrics(*logits))
+
+
+class Answer(NamedTuple):
+    """G's adversarial loss, and D's answer to its pictures as the critic gave it."""
+
+    loss: Tensor
+    fake: Any
+
+
+def g_loss(loss: Loss, critic: Critic, fake: Sequence[Any], real: Sequence[Any]) -> Answer:
+    """G's half. Real pictures are looked at where the loss compares with them, and then without a graph."""
+    pair, beside = adversarial(loss), None
+    if pair.needs_real:
+        with torch.no_grad():
+            beside = _logits(critic(*real))
+    answer = critic(*fake)
+    return Answer(pair.generator(_logits(answer), beside), answer)
+
+
+def _logits(answer: Any) -> Tensor:
+    return (answer if isinstance(answer, Tensor) else answer[0]).float()
 
 
 def gradient_penalty(logits: Tensor, images: Tensor) -> Tensor:

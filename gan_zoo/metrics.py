@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.utils.weak import WeakTensorKeyDictionary
 
 Pictures = Tensor | Iterable[Image.Image]  # uint8 (N, 3, H, W), or PIL pictures of any mode
-_known_features = WeakTensorKeyDictionary()  # the judge's, of pictures kept apart
+_known_features = WeakTensorKeyDictionary()  # the judge's, of pictures held out
 
 # ---------------------------------------------------------------------------------------------------------------------
 # The judge
@@ -336,7 +336,7 @@ def _mean(levels: dict[int, float]) -> float:
 
 COPIES_PROTOCOL = (
     "Nearest training picture: root mean square distance over pixels at 32 px, in [0, 1], mirrored pictures included; "
-    '"of real" is the same for real pictures kept apart, which are no copies.'
+    '"of real" is the same for real pictures held out, which are no copies.'
 )
 
 

@@ -85,13 +85,14 @@ def as_trained(plugin: GAN, text: str | None = None, changed: Mapping[str, Any] 
     Settings that it no longer has are passed over; where there is no such folder, which a plugin that loads in its own
     way need not have, the defaults hold. Raises WeightsError for settings that do not fit.
     """
-    changed = dict(changed or {})
-    names = [known.name for known in dataclasses.fields(plugin.Settings)]
-    if unknown := sorted(changed.keys() - set(names)):
-        raise WeightsError(f"{plugin.slug} has no setting {unknown[0]!r}; there are: {', '.join(names)}")
+    told = dict(changed or {})
     with contextlib.suppress(WeightsError):  # whoever loads them says what is wrong with the weights
-        changed = read_manifest(find(plugin, text)).settings | changed
+        told = read_manifest(find(plugin, text)).settings | told
+    kind = type(plugin).training_of(told)
+    names = [known.name for known in dataclasses.fields(kind.Settings)]
+    if unknown := sorted((changed or {}).keys() - set(names)):
+        raise WeightsError(f"{plugin.slug} has no setting {unknown[0]!r}; there are: {', '.join(names)}")
     try:
-        return type(plugin)(plugin.Settings(**fitting(plugin.Settings, changed)))
+        return kind(kind.Settings(**fitting(kind.Settings, told)))
     except (TypeError, ValueError) as error:
         raise WeightsError(f"these settings do not fit {plugin.slug}: {one_line(error)}") from None

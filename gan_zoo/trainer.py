@@ -341,7 +341,7 @@ class Trainer:
 
     @torch.no_grad()
     def grid(self) -> Image.Image:
-        """The same pictures each time: fixed noise, and the same pictures kept apart."""
+        """The same pictures each time: fixed noise, and the same pictures held out."""
         count = min(64, max(1, len(self.validation)))
         generator = torch.Generator().manual_seed(self.config.seed)
         step = dataclasses.replace(self._at("g"), rows=slice(0, count), global_batch=count, generator=generator)

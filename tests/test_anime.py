@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,12 +12,13 @@ import torch.nn.functional as F
 from PIL import Image
 
 from gan_zoo import metrics
-from gan_zoo.plugins.anime import tab
+from gan_zoo.plugins.anime import AnimeEnlarger, enlarging, tab
 from gan_zoo.plugins.anime.attributes import ATTRIBUTES
 from gan_zoo.plugins.anime.drawn import draw_character
 from gan_zoo.plugins.anime.networks import AnimeGenerator, ResidualDiscriminator, doubled_conv
 from gan_zoo.plugins.anime.pipeline import AnimePipeline
-from gan_zoo.plugins.anime.plugin import Anime, Settings
+from gan_zoo.plugins.anime.plugin import Anime
+from gan_zoo.plugins.anime.training import Settings
 
 TINY = {"resolution": 32, "latent_dim": 16, "channels": (32, 16, 16, 8)}
 
@@ -83,9 +85,9 @@ def test_seeds_wrap_at_the_largest_one(pipeline):
         (lambda: AnimeGenerator(**TINY).encode(torch.zeros(2, 3)), r"z of shape \(2, 3\): expected \(B, 16\)"),
         (lambda: AnimeGenerator(**TINY, attributes=2).map(torch.zeros(2, 16)), "expected 2 attributes"),
         (lambda: ResidualDiscriminator(64, (8, 8)), "resolution 64: expected 16"),
-        (lambda: Settings(discriminator="patch"), "expected projected or residual, got 'patch'"),
+        (lambda: Settings(**dict[str, Any](discriminator="patch")), "expected projected or residual, got 'patch'"),
         (lambda: Settings(resolution=32), "resolution 32 does not fit 5 channel widths, which end at 64 px"),
-        (lambda: Settings(loss="wasserstein"), "unknown adversarial loss 'wasserstein'"),
+        (lambda: Settings(**dict[str, Any](loss="wasserstein")), "or relativistic, got 'wasserstein'"),
         (lambda: Settings(conditional=True), "conditional: expected discriminator projected and no augment"),
         (lambda: Settings(conditional=True, augment="", latent_dim=16), "latent_dim 16: details need 36"),
         (lambda: Anime(Settings(conditional=True, augment="")).data("faces", "train", 0), "only the built-in data"),
@@ -112,7 +114,7 @@ def test_the_generator_grows_to_other_sizes_and_takes_attributes(attributes):
 
 @pytest.mark.parametrize("discriminator", ["projected", "residual"])
 def test_both_configurations_train_on_the_built_in_data(tmp_path, discriminator):
-    loss = {"projected": "hinge", "residual": "logistic"}[discriminator]
+    loss: Any = {"projected": "hinge", "residual": "logistic"}[discriminator]
     plugin = Anime(Settings(**TINY, discriminator=discriminator, loss=loss, feature_size=32, r1_every=2, drawn=40))
     weights = plugin.train(
         out=tmp_path / "run", steps=3, batch_size=4, evaluate_count=0, sample_every=0, log_every=1, trackers=""
@@ -152,7 +154,7 @@ def test_an_enlarger_learns_beside_a_generator_that_stays_as_it_is(tmp_path, pip
 
     folder = tmp_path / "small"
     hub.save(pipeline, folder, plugin="anime", preset="small", card="")
-    plugin = Anime(Settings(enlarges=str(folder), augment="", feature_size=32, latent_dim=16, perceptual=1.0))
+    plugin = AnimeEnlarger(enlarging.Settings(enlarges=str(folder), feature_size=32))
     weights = plugin.train(out=tmp_path / "run", steps=2, batch_size=2, evaluate_count=0, trackers="")
     made = plugin.load(str(weights))
     kept = plugin.load(str(folder)).generator.state_dict()

@@ -12,7 +12,8 @@ from gan_zoo.plugins.anime.attributes import ATTRIBUTES, COUNTS, DETAILS, SIZE
 from gan_zoo.plugins.anime.drawn import draw_character
 from gan_zoo.plugins.anime.networks import AnimeGenerator
 from gan_zoo.plugins.anime.pipeline import AnimePipeline
-from gan_zoo.plugins.anime.plugin import Anime, Settings
+from gan_zoo.plugins.anime.plugin import Anime
+from gan_zoo.plugins.anime.training import Settings
 
 TINY = {"resolution": 32, "latent_dim": 40, "channels": (32, 16, 16, 8)}
 

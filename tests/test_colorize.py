@@ -26,8 +26,9 @@ from gan_zoo.plugins.colorize.colours import (
 from gan_zoo.plugins.colorize.drawn import draw_character
 from gan_zoo.plugins.colorize.networks import ColorizeGenerator, Layers
 from gan_zoo.plugins.colorize.pipeline import ColorizePipeline, refilled
-from gan_zoo.plugins.colorize.plugin import Colorize, Drawings, Settings, _read, disobedience, take_hints
+from gan_zoo.plugins.colorize.plugin import Colorize, _read
 from gan_zoo.plugins.colorize.tab import split_drawing
+from gan_zoo.plugins.colorize.training import Drawings, Settings, disobedience, take_hints
 
 TINY: dict[str, Any] = {"resolution": 64, "channels": (8, 8, 16, 16), "feature_size": 64, "drawn": 40}
 
@@ -331,7 +332,7 @@ def test_a_sample_is_settled_by_its_number_and_validation_never_moves():
 
 @pytest.mark.parametrize("model", ["guided", "pix2pix"])
 def test_both_configurations_train_on_the_built_in_data_and_paint(tmp_path, model):
-    loss = {"guided": "hinge", "pix2pix": "least-squares"}[model]
+    loss: Any = {"guided": "hinge", "pix2pix": "least-squares"}[model]
     plugin = Colorize(Settings(**TINY, model=model, loss=loss))
     weights = plugin.train(
         out=tmp_path / "run", steps=2, batch_size=2, evaluate_count=0, sample_every=0, log_every=1, trackers=""

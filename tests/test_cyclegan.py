@@ -21,7 +21,8 @@ from gan_zoo.plugins.cyclegan.drawn import draw_landscape
 from gan_zoo.plugins.cyclegan.imported import ImportedGenerator
 from gan_zoo.plugins.cyclegan.networks import TranslationGenerator
 from gan_zoo.plugins.cyclegan.pipeline import CycleGANPipeline
-from gan_zoo.plugins.cyclegan.plugin import POOL, CycleGAN, Settings, pooled
+from gan_zoo.plugins.cyclegan.plugin import CycleGAN
+from gan_zoo.plugins.cyclegan.training import POOL, Settings, pooled
 from gan_zoo.plugins.cyclegan.unpaired import read_domains
 from train.__main__ import read_recipe
 
@@ -76,7 +77,7 @@ def folders(root: Path, counts: dict[str, int]) -> str:
 def test_domains_of_two_folders_of_unequal_size(tmp_path):
     plugin = CycleGAN(Settings(**TINY))
     data = plugin.data(folders(tmp_path, {"trainA": 3, "trainB": 7}), "train", 0)
-    assert plugin.domains == ("A", "B") and len(data) == 6  # every tenth of both together is kept apart
+    assert plugin.domains == ("A", "B") and len(data) == 6  # every tenth of both together is held out
     batch = data.batch(range(5))
     assert {name: x.shape for name, x in batch.items()} == {"a": (5, 3, 64, 64), "b": (5, 3, 64, 64)}
     assert batch["a"].max() < batch["b"].max() + 1
@@ -298,7 +299,7 @@ def test_what_the_gate_shuts_out_stays_as_it_is():
 
 
 def test_the_gate_s_lesson_counts_sure_places_of_both_kinds_alike():
-    from gan_zoo.plugins.cyclegan.plugin import gate_loss
+    from gan_zoo.plugins.cyclegan.training import gate_loss
 
     seen = torch.zeros(1, 2, 4, 4)
     seen[:, :, 0, 0] = 1.0  # one place is surely there

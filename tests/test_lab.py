@@ -13,7 +13,7 @@ from gan_zoo.data import DataError
 from gan_zoo.plugins.lab import faces, game, runs, subjects
 from gan_zoo.plugins.lab.distributions import DISTRIBUTIONS, divergences, draw
 from gan_zoo.plugins.lab.plugin import Lab
-from gan_zoo.plugins.lab.rules import FACES_RULES, Settings
+from gan_zoo.plugins.lab.rules import FACES_RULES, Rules
 from gan_zoo.plugins.lab.tab import _player
 from gan_zoo.ui import calls
 
@@ -191,7 +191,7 @@ def test_divergence_as_d_sees_it():
 
 
 def test_arrows_point_where_d_believes_more():
-    fight = game.Game(Lab(Settings()), 0)
+    fight = game.Game(Lab(Rules()), 0)
     for _ in range(100):
         fight.move("d")
     state = fight.state()
@@ -240,7 +240,7 @@ def test_runs_that_are_none_say_what_was_expected(text, message):
 )
 def test_bad_rules_say_what_was_expected(rules, message):
     with pytest.raises(ValueError, match=message):
-        Settings(**rules)
+        Rules(**rules)
 
 
 def test_the_page_plays_and_answers_bad_calls_with_a_line():
@@ -258,7 +258,7 @@ def test_the_page_plays_and_answers_bad_calls_with_a_line():
 
 
 def test_it_trains_as_every_plugin_does_and_ships_both_networks(tmp_path):
-    plugin = Lab(Settings())
+    plugin = Lab(Rules())
     options: dict[str, Any] = {"lr_g": 2e-3, "lr_d": 3e-3, "beta1": 0.5, "precision": "fp32", "trackers": ""}
     out = plugin.train(out=tmp_path / "run", steps=600, batch_size=128, **options)
     loaded = plugin.load(str(out))

@@ -13,12 +13,13 @@ from PIL import Image
 
 from gan_zoo import hub
 from gan_zoo.data import DataError
-from gan_zoo.plugins.pose import figures, photos, poses, skeleton
+from gan_zoo.plugins.pose import PoseFinder, figures, finding, photos, poses, skeleton
 from gan_zoo.plugins.pose.drawn import draw_person
 from gan_zoo.plugins.pose.networks import CoarseGenerator, JointFinder, RefiningGenerator, SeeingFinder
 from gan_zoo.plugins.pose.pairs import Pairs, read_people, to_pose
 from gan_zoo.plugins.pose.pipeline import PosePipeline
-from gan_zoo.plugins.pose.plugin import Pose, Settings
+from gan_zoo.plugins.pose.plugin import Pose
+from gan_zoo.plugins.pose.training import Settings
 from gan_zoo.plugins.pose.warping import carry
 
 TINY: dict[str, Any] = {"height": 128, "widths": (16, 16, 16), "refining_widths": (16, 16), "drawn": 20}
@@ -375,7 +376,7 @@ def test_nobody_in_a_photo_is_told(photo_pipeline):
 
 
 def test_a_finder_for_photos_learns_beside_the_generators_of_a_preset(weights, tmp_path):
-    plugin = Pose(Settings(finds_for=weights, drawn=20))
+    plugin = PoseFinder(finding.Settings(finds_for=weights, drawn=20))
     out = plugin.train(out=tmp_path / "run", steps=2, batch_size=2, evaluate_count=4, trackers="", precision="fp32")
     made, old = plugin.load(str(out)), Pose().load(weights)
     assert isinstance(made.finder, SeeingFinder)

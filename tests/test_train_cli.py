@@ -71,10 +71,45 @@ def test_a_misspelt_recipe_is_refused(tmp_path, capsys):
 @pytest.mark.parametrize("path", sorted(RECIPES.glob("*.toml")), ids=lambda path: path.stem)
 def test_every_recipe_fits_its_plugin(path):
     recipe = read_recipe(str(path))
-    plugin = registry.get(recipe["plugin"])
+    slug, _, training = recipe["plugin"].partition(".")
+    plugin = type(registry.get(slug))
+    plugin = (plugin.trainings[training] if training else plugin)()
     TrainConfig(**recipe.get("train", {}))
     plugin.Settings(**{k: tuple(v) if isinstance(v, list) else v for k, v in recipe.get("settings", {}).items()})
     assert "preset" not in recipe or not plugin.presets or plugin.preset(recipe["preset"]).name == path.stem
+
+
+OLD = 'plugin = "anime"\n[settings]\nenlarges = "anime-faces-64"\naugment = ""\n'
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["anime.enlarger"],
+        ["anime", "--recipe", "anime-enlarger"],
+        ["anime.enlarger", "--recipe", "anime-enlarger"],
+        ["anime", "--enlarges", "anime-faces-64"],
+        ["anime", "--recipe", "OLD"],
+    ],
+    ids=" ".join,
+)
+def test_a_second_training_is_found_by_its_name_recipe_flag_or_setting(tmp_path, capsys, arguments):
+    """A class of its own now; recipes, runs and flags from before it was one go on working."""
+    (tmp_path / "old.toml").write_text(OLD)
+    arguments = [str(tmp_path / "old.toml") if a == "OLD" else a for a in arguments]
+    small = ["--steps", "1", "--batch-size", "2", "--evaluate-count", "0", "--feature-size", "32", "--trackers", ""]
+    assert main([*arguments, *small, "--out", str(tmp_path / "run")]) == 0, capsys.readouterr().err
+    assert (tmp_path / "run" / "weights" / "enlarger").is_dir()
+    assert main([arguments[0], "--resume", "--steps", "2", "--out", str(tmp_path / "run")]) == 0
+
+
+def test_a_training_that_there_is_not_is_refused(capsys):
+    assert main(["anime.embroidery"]) == 2
+    assert "anime has no training 'embroidery'; beside its own there are: enlarger" in capsys.readouterr().err
+    assert main(["anime.enlarger", "--recipe", "characters"]) == 2
+    assert "for 'anime', not for 'anime.enlarger'" in capsys.readouterr().err
+    assert main(["pose", "--recipe", "anime-enlarger"]) == 2
+    assert "for 'anime.enlarger', not for 'pose'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("slug", registry.discover().plugins)

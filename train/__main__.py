@@ -1,4 +1,4 @@
-"""python -m train PLUGIN [--data D] [--steps N] [--recipe R] [--out runs/X] [--resume] [--push-to-hub REPO_ID]
+"""python -m train PLUGIN[.TRAINING] [--data D] [--steps N] [--recipe R] [--out runs/X] [--resume] [--push-to-hub ID]
 
 Every field of the trainer's TrainConfig and of the plugin's Settings is a flag. What holds, from weak to strong: the
 defaults, the recipe, the run that --resume goes on with, the flags given.
@@ -15,11 +15,14 @@ import sys
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gan_zoo.cli import Parser
 from gan_zoo.config import TrainConfig, fitting
 from gan_zoo.errors import one_line
+
+if TYPE_CHECKING:
+    from gan_zoo.contract import GAN
 
 RECIPES = Path(__file__).parent / "recipes"
 
@@ -93,18 +96,51 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _main(argv: Sequence[str]) -> int:
     from gan_zoo import registry
+    from gan_zoo.run_folder import RunFolder
 
-    slugs = list(registry.discover().plugins)
+    plugins = registry.discover().plugins
+    names = [name for slug, plugin in plugins.items() for name in (slug, *(f"{slug}.{t}" for t in plugin.trainings))]
     first = Parser(
         "python -m train",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         add_help=not argv or argv[0] in ("-h", "--help"),
+        allow_abbrev=False,
     )
-    first.add_argument("plugin", help=", ".join(slugs))
+    first.add_argument("plugin", help=", ".join(names))
+    first.add_argument("--recipe")
+    first.add_argument("--out")
+    first.add_argument("--resume", action="store_true")
     known, _ = first.parse_known_args(argv)
+    slug, _, training = known.plugin.partition(".")
+    plugin = type(registry.get(slug))
+    recipe = read_recipe(known.recipe) if known.recipe else {}
+    own, _, named = recipe.get("plugin", slug).partition(".")
+    told = recipe.get("settings", {})
+    asked = _kind(plugin, training or (named if own == slug else ""), told | _marks(plugin, argv))
+    if own != slug or (known.recipe and training and _kind(plugin, named, told) is not asked):
+        raise ValueError(f"the recipe {known.recipe!r} is for {recipe['plugin']!r}, not for {known.plugin!r}")
+    out = Path(known.out or Path("runs") / Path(known.recipe or known.plugin).stem)
+    run = RunFolder(out).read_facts() if known.resume else {}
+    kind = asked if asked is not plugin else plugin.training_of(run.get("settings", {}))
+    recipe["settings"] = {k: v for k, v in told.items() if k not in fitting(plugin.Settings, told)} | fitting(
+        kind.Settings, told
+    )  # a recipe from before the training was a class has some of the plugin's own
+    return _train(kind, known.plugin, argv, out, recipe, run)
 
-    return _train(type(registry.get(known.plugin)), argv)
+
+def _kind(plugin: type[GAN], training: str, settings: dict[str, Any]) -> type[GAN]:
+    """The class that trains: the one named, else the one whose settings these are."""
+    if training and training not in plugin.trainings:
+        there = ", ".join(plugin.trainings) or "none"
+        raise ValueError(f"{plugin.slug} has no training {training!r}; beside its own there are: {there}")
+    return plugin.trainings[training] if training else plugin.training_of(settings)
+
+
+def _marks(plugin: type[GAN], argv: Sequence[str]) -> dict[str, Any]:
+    """The settings by which a training is known, where their flags are given."""
+    flags = {argument.split("=")[0].removeprefix("--").replace("-", "_") for argument in argv}
+    return {kind.known_by: True for kind in plugin.trainings.values() if kind.known_by in flags}
 
 
 def _parser(slug: str, config: Any, settings: Any) -> Parser:
@@ -126,33 +162,25 @@ def _parser(slug: str, config: Any, settings: Any) -> Parser:
     return parser
 
 
-def _train(plugin_class: Any, argv: Sequence[str]) -> int:
+def _train(kind: Any, name: str, argv: Sequence[str], out: Path, recipe: dict[str, Any], run: dict[str, Any]) -> int:
+    """kind: the class that trains; `recipe` and `run`: what a recipe, and the run to go on with, say."""
     from gan_zoo import hub
-    from gan_zoo.run_folder import RunFolder
 
-    slug = plugin_class.slug
-    arguments = vars(_parser(slug, TrainConfig(), plugin_class.Settings()).parse_args(argv))
-
-    recipe = read_recipe(arguments["recipe"]) if arguments["recipe"] else {}
-    if recipe.get("plugin", slug) != slug:
-        raise ValueError(f"the recipe {arguments['recipe']!r} is for {recipe['plugin']!r}, not for {slug!r}")
-    out = Path(arguments["out"] or Path("runs") / Path(arguments["recipe"] or slug).stem)
-    run = RunFolder(out).read_facts() if arguments["resume"] else {}
-
+    arguments = vars(_parser(name, TrainConfig(), kind.Settings()).parse_args(argv))
     config = _make(
         TrainConfig, "the trainer", recipe.get("train", {}), run.get("config", {}), fitting(TrainConfig, arguments)
     )
     settings = _make(
-        plugin_class.Settings,
-        slug,
+        kind.Settings,
+        name,
         recipe.get("settings", {}),
-        run.get("settings", {}),
-        fitting(plugin_class.Settings, arguments),
+        fitting(kind.Settings, run.get("settings", {})),  # an old run may have some that there are no more
+        fitting(kind.Settings, arguments),
     )
-    plugin = plugin_class(settings)
+    plugin = kind(settings)
     data = arguments["data"] or run.get("data")
-    name = run.get("preset") or recipe.get("preset") or out.name
-    preset = next((p for p in plugin.presets if p.name == name), None)
+    preset_name = run.get("preset") or recipe.get("preset") or out.name
+    preset = next((p for p in plugin.presets if p.name == preset_name), None)
     weights = plugin.train(data=data, out=out, resume=arguments["resume"], preset=preset, config=config)
     if arguments["push_to_hub"] and os.environ.get("RANK", "0") == "0":
         print(hub.push(weights, arguments["push_to_hub"]))

@@ -28,7 +28,7 @@ def evaluate(args: argparse.Namespace) -> None:
     width = max(map(len, evaluation.scores))
     for name, value in evaluation.scores.items():
         print(f"{name:{width}}  {value:.4g}")
-    print(f"{args.count} pictures asked for, {len(data)} rows kept apart. {evaluation.protocol}".strip())
+    print(f"{args.count} pictures asked for, {len(data)} rows held out. {evaluation.protocol}".strip())
 
 
 def _setting(text: str) -> tuple[str, Any]:

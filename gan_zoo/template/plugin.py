@@ -14,9 +14,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from gan_zoo import images, metrics
-from gan_zoo.config import check_ranges, setting
-from gan_zoo.losses import adversarial, gradient_penalty
+from gan_zoo import images, losses, metrics
+from gan_zoo.config import check_settings, setting
 from gan_zoo.plugin import (
     MAX_SEED,
     Arg,
@@ -41,11 +40,11 @@ class Settings:
 
     latent: int = setting(16, "numbers of noise", 1)
     width: int = setting(16, "channels", 1)
-    loss: str = setting("relativistic", "or logistic, hinge, least-squares")
+    loss: losses.Loss = setting("relativistic", "of both sides (gan_zoo/losses.py)")
     r1: float = setting(1.0, "weight of the gradient penalty on real pictures")
 
     def __post_init__(self) -> None:
-        check_ranges(self)
+        check_settings(self)
 
 
 class Discs:
@@ -102,18 +101,16 @@ class Template(Plugin):
         return nets["generator"](step.randn(self.settings.latent))
 
     def discriminator_loss(self, nets: Networks, batch: Batch, fakes: Tensor, step: Step) -> Losses:
-        loss, discriminator = adversarial(self.settings.loss), nets["discriminator"]
-        pictures = batch["image"].detach().requires_grad_(self.settings.r1 > 0)
-        real, fake = discriminator(pictures), discriminator(fakes)
-        terms = {"adversarial": loss.discriminator(real, fake)}
-        if self.settings.r1 > 0:
-            terms["r1"] = self.settings.r1 * gradient_penalty(real, pictures)
-        return Losses(terms, loss.metrics(real, fake))
+        s, real = self.settings, batch["image"].detach().requires_grad_(self.settings.r1 > 0)
+        verdict = losses.d_loss(s.loss, nets["discriminator"], (real,), (fakes,))
+        terms = {"adversarial": verdict.loss}
+        if s.r1 > 0:
+            terms["r1"] = s.r1 * losses.gradient_penalty(verdict.real, real)
+        return Losses(terms, verdict.metrics)
 
     def generator_loss(self, nets: Networks, batch: Batch, fakes: Tensor, step: Step) -> Losses:
-        loss, discriminator = adversarial(self.settings.loss), nets["discriminator"]
-        real = discriminator(batch["image"]) if loss.needs_real else None
-        return Losses({"adversarial": loss.generator(discriminator(fakes), real)})
+        answer = losses.g_loss(self.settings.loss, nets["discriminator"], (fakes,), (batch["image"],))
+        return Losses({"adversarial": answer.loss})
 
     def sample(self, nets: Networks, fixed: Fixed) -> Tensor:
         return nets["generator"](fixed.step.randn(self.settings.latent))
@@ -124,7 +121,7 @@ class Template(Plugin):
         return TemplatePipeline(generator)
 
     def evaluate(self, pipeline: Any, data: Data, count: int) -> Evaluation:
-        """How far the pictures are from data kept apart; `score` above names the number that chooses the weights."""
+        """How far the pictures are from data held out; `score` above names the number that chooses the weights."""
         count = min(count, len(data))
         fake, real = pipeline(range(count)), data.batch(range(count))["image"]
         distances = metrics.sliced_wasserstein(images.to_uint8(real), images.to_uint8(fake))

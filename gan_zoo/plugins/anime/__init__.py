@@ -1,5 +1,6 @@
-"""Anime characters from noise."""
+"""Anime characters from noise, and an enlarger for small ones."""
 
+from gan_zoo.plugins.anime.enlarging import AnimeEnlarger
 from gan_zoo.plugins.anime.plugin import Anime as plugin
 
-__all__ = ["plugin"]
+__all__ = ["AnimeEnlarger", "plugin"]

@@ -2,40 +2,99 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any, ClassVar, cast
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from gan_zoo import data, images, metrics
+from gan_zoo import critics, data, images, losses, metrics
 from gan_zoo.augment import Rand
-from gan_zoo.features import FeaturePyramid
-from gan_zoo.plugin import Data, Evaluation, Networks
-from gan_zoo.plugins.anime.networks import AnimeGenerator, Enlarger, ProjectedDiscriminator
+from gan_zoo.config import check_settings, setting
+from gan_zoo.plugin import Batch, Data, Evaluation, Fixed, Losses, Networks, Step
+from gan_zoo.plugins.anime.networks import AnimeGenerator, Enlarger
 from gan_zoo.plugins.anime.pipeline import AnimePipeline
+from gan_zoo.plugins.anime.plugin import Anime
 from gan_zoo.plugins.anime.readback import draw_labelled
+from gan_zoo.plugins.anime.training import Fakes, likeness, projected
 
 CROP = 128  # of the large pictures
 PROTOCOL = (
-    "Pictures kept apart, 256 px, made small by averaging 4 x 4 pixels and enlarged again, against themselves: KID "
+    "Pictures held out, 256 px, made small by averaging 4 x 4 pixels and enlarged again, against themselves: KID "
     '(EfficientNet-Lite2) x1000 and SSIM; "of bicubic" is plain bicubic enlargement.'
 )
 
 
-def networks(generator: AnimeGenerator, feature_size: int) -> Networks:
+@dataclass(frozen=True)
+class Settings:
+    """Hyperparameters of the enlarger."""
+
+    enlarges: str = setting("anime-faces-64", "the preset, or weights, whose pictures it enlarges: its weights keep it")
+    feature_size: int = setting(128, "pictures are resized to this before the frozen network", 32)
+    loss: losses.Loss = setting("hinge", "of both sides (gan_zoo/losses.py)")
+    likeness: float = setting(60.0, "weight of the distance from the large picture")
+    perceptual: float = setting(6.0, "weight of the same distance in the frozen network's features")
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+        if self.feature_size % 32:
+            raise ValueError(f"feature_size: expected a multiple of 32, got {self.feature_size}")
+
+
+class AnimeEnlarger(Anime, training="enlarger", known_by="enlarges"):
     """The enlarger against a projected discriminator; the generator whose pictures it will enlarge stays as it is."""
-    features = FeaturePyramid(feature_size)
-    critic = ProjectedDiscriminator(CROP, features.channels, features.sizes)
-    generators = {"enlarger": Enlarger(), "generator": generator.requires_grad_(False)}
-    return Networks(generators, {"discriminator": critic, "features": features})
 
+    Settings: ClassVar[type] = Settings
+    settings: Settings  # pyright: ignore[reportIncompatibleVariableOverride]
 
-def read(source: str | None, split: str, seed: int) -> Data:
-    """Crops of pictures of 256 px; of drawn characters without a source."""
-    if source is not None:
-        pictures = data.read_pictures(source, split, 256)
-    else:
-        pictures, _ = draw_labelled(range(200) if split == "train" else range(200, 220), 256)
-    return data.Pictures(pictures, seed, split == "train", crop=CROP)
+    def networks(self) -> Networks:
+        s = self.settings
+        generator = self.load(s.enlarges).generator.requires_grad_(False)
+        return Networks({"enlarger": Enlarger(), "generator": generator}, projected(CROP, s.feature_size))
+
+    def data(self, source: str | None, split: str, seed: int) -> Data:
+        """Crops of pictures of 256 px; of drawn characters without a source."""
+        if source is not None:
+            pictures = data.read_pictures(source, split, 256)
+        else:
+            pictures, _ = draw_labelled(range(200) if split == "train" else range(200, 220), 256)
+        return data.Pictures(pictures, seed, split == "train", crop=CROP)
+
+    def generate(self, nets: Networks, batch: Batch, step: Step) -> Fakes:
+        made = nets["enlarger"](shrunk(batch["image"], step.rand))
+        return Fakes(real=critics.view(nets, batch["image"]), fake=critics.view(nets, made))
+
+    def discriminator_loss(self, nets: Networks, batch: Batch, fakes: Fakes, step: Step) -> Losses:
+        verdict = losses.d_loss(self.settings.loss, nets["discriminator"], fakes.real, fakes.fake)
+        return Losses({"adversarial": verdict.loss}, verdict.metrics)
+
+    def generator_loss(self, nets: Networks, batch: Batch, fakes: Fakes, step: Step) -> Losses:
+        answer = losses.g_loss(self.settings.loss, nets["discriminator"], fakes.fake, fakes.real)
+        return Losses({"adversarial": answer.loss} | likeness(self.settings, batch, fakes))
+
+    def sample(self, nets: Networks, fixed: Fixed) -> Tensor:
+        latent = cast(Any, nets["generator"]).config["latent_dim"]
+        return nets["enlarger"](nets["generator"](fixed.step.randn(latent)[:16]).clamp(-1, 1)).clamp(-1, 1)
+
+    def pipeline(self, nets: Networks) -> AnimePipeline:
+        return AnimePipeline(cast(AnimeGenerator, nets["generator"]), cast(Enlarger, nets["enlarger"]))
+
+    def evaluate(self, pipeline: AnimePipeline, data: Data, count: int) -> Evaluation:
+        """What PROTOCOL says."""
+        real, judge, scores = cast(Any, data).pictures, metrics.Judge(), {}
+        some = real[:count]
+        small = F.avg_pool2d((some.float() / 127.5) - 1, Enlarger.scale)
+        bicubic = F.interpolate(small, scale_factor=Enlarger.scale, mode="bicubic").clamp(-1, 1)
+        for name, large in (("", pipeline.enlarge(small)), ("_of_bicubic", bicubic)):
+            made = images.to_uint8(large)
+            scores[f"kid_x1000{name}"] = 1000 * metrics.kid(judge(made), judge.of_real(real)[:count])
+            scores[f"ssim{name}"] = float(metrics.ssim(made / 255, some / 255).mean())
+        return Evaluation(scores, PROTOCOL)
+
+    @property
+    def feature_networks(self) -> str:
+        return "the discriminator looks through EfficientNet-Lite0, frozen, trained on ImageNet"
 
 
 def shrunk(pictures: Tensor, rand: Rand) -> Tensor:
@@ -45,16 +104,3 @@ def shrunk(pictures: Tensor, rand: Rand) -> Tensor:
     blurred = F.avg_pool2d(F.pad(small, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
     noise = rand(*small.shape[1:]) * 2 - 1
     return torch.lerp(small, blurred, 0.7 * soft) + 0.06 * rough * noise
-
-
-def evaluate(pipeline: AnimePipeline, kept: Data, count: int) -> Evaluation:
-    """What PROTOCOL says."""
-    assert isinstance(kept, data.Pictures)
-    real, judge, scores = kept.pictures[:count], metrics.Judge(), {}
-    small = F.avg_pool2d(data.to_float(real), Enlarger.scale)
-    bicubic = F.interpolate(small, scale_factor=Enlarger.scale, mode="bicubic").clamp(-1, 1)
-    for name, large in (("", pipeline.enlarge(small)), ("_of_bicubic", bicubic)):
-        made = images.to_uint8(large)
-        scores[f"kid_x1000{name}"] = 1000 * metrics.kid(judge(made), judge.of_real(kept.pictures)[:count])
-        scores[f"ssim{name}"] = float(metrics.ssim(made / 255, real / 255).mean())
-    return Evaluation(scores, PROTOCOL)

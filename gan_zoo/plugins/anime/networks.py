@@ -11,7 +11,7 @@ from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from gan_zoo.layers import FeatureMixer, NormBlock, doubled_conv, halving_head, with_deviation
+from gan_zoo.layers import NormBlock, doubled_conv, with_deviation
 
 SHARPNESS = 32.0  # of the softmax over a group of z: the largest by 0.15, as most are, weighs 99 to 1
 
@@ -187,63 +187,6 @@ class Enlarger(ModelMixin, ConfigMixin):
         return large + self.out(x).float()
 
 
-class ProjectedDiscriminator(ModelMixin, ConfigMixin):
-    """Small discriminators on frozen, randomly mixed features (Sauer et al. 2021, arXiv:2111.01007, section 3).
-
-    Random 1x1 convolutions mix channels, random 3x3 ones carry coarse maps into finer ones; neither is trained.
-    Three things differ from the paper, and without them faces became one (docs/decisions.md): group norm instead of
-    batch norm, the deviation of the batch as a feature, and one more head that looks at the pixels themselves.
-
-    Args:
-        feature_channels, feature_sizes: channels and side of the maps given to forward, finest first.
-        widths: channels of each map after mixing.
-        attributes: length of the conditioning vector y; 0 for none. Each head then also tells how well picture and y
-            fit, as the inner product of their embeddings (Miyato & Koyama 2018, arXiv:1802.05637, eq. 4), and reads
-            the attributes off the picture (Odena et al. 2017, arXiv:1610.09585).
-    """
-
-    @register_to_config
-    def __init__(
-        self,
-        resolution: int = 64,
-        feature_channels: Sequence[int] = (24, 40, 112, 320),
-        feature_sizes: Sequence[int] = (24, 12, 6, 3),
-        widths: Sequence[int] = (48, 64, 128, 256),
-        head_width: int = 128,
-        attributes: int = 0,
-    ):
-        super().__init__()
-        self.mixer = FeatureMixer(feature_channels, widths)
-        self.heads = nn.ModuleList()
-        self.ends = nn.ModuleList()
-        self.looks = nn.ModuleList()  # embeddings of pictures, of attributes, and what the former tell of the latter
-        self.wishes = nn.ModuleList()
-        self.readings = nn.ModuleList()
-        for width, size in [(48, resolution // 4), *zip(widths, feature_sizes, strict=True)]:
-            head, size = halving_head(width, size, head_width, places=4)
-            self.heads.append(head)
-            self.ends.append(spectral_norm(nn.Conv2d(2 * head_width, 1, size)))
-            if attributes:
-                self.looks.append(spectral_norm(nn.Conv2d(head_width, head_width, size)))
-                self.wishes.append(spectral_norm(nn.Linear(attributes, head_width, bias=False)))
-                self.readings.append(nn.Linear(head_width, attributes))
-
-    def forward(self, images: Tensor, maps: Sequence[Tensor], y: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
-        """Pictures (B, 3, H, W), their feature maps, finest first, and y (B, attributes) where there are attributes
-        -> logits (B, 1 + maps), and the logits of the attributes read, (B, attributes) or None.
-        """
-        inputs = [F.pixel_unshuffle(images, 4), *self.mixer(maps)]
-        seen = [head(x) for head, x in zip(self.heads, inputs, strict=True)]
-        ends = zip(self.ends, seen, strict=True)
-        logits = torch.cat([end(with_deviation(x)).flatten(1) for end, x in ends], dim=1).float()
-        if y is None:
-            return logits, None
-        looks = [F.leaky_relu(look(x).flatten(1), 0.2) for look, x in zip(self.looks, seen, strict=True)]
-        fits = [(wish(y) * look).mean(1, keepdim=True) for wish, look in zip(self.wishes, looks, strict=True)]
-        readings = [reading(look) for reading, look in zip(self.readings, looks, strict=True)]
-        return logits + torch.cat(fits, dim=1).float(), torch.stack(readings).float().mean(0)
-
-
 class ResidualBlock(nn.Module):
     """Two 3x3 convolutions and a 1x1 shortcut, halving the resolution by average pooling."""
 
@@ -290,9 +233,9 @@ class ResidualDiscriminator(ModelMixin, ConfigMixin):
         nn.init.zeros_(out.bias)
         self.out = spectral_norm(out) if spectral else out
 
-    def forward(self, images: Tensor) -> tuple[Tensor, None]:
-        """(B, 3, H, W) in [-1, 1] -> logits (B, 1), and None: it reads no attributes."""
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, 3, H, W) in [-1, 1] -> logits (B, 1)."""
         x = F.leaky_relu(self.stem(F.pixel_unshuffle(images, 2)), 0.2)
         x = self.blocks(x)
         x = F.leaky_relu(self.last(with_deviation(x)), 0.2)
-        return self.out(x.flatten(1)).float(), None
+        return self.out(x.flatten(1)).float()

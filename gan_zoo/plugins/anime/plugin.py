@@ -1,48 +1,31 @@
-"""Anime characters, from noise or to order: a light FastGAN generator against a projected discriminator."""
+"""Anime characters, from noise or to order: what visitors can ask of a trained generator."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple, cast
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from gan_zoo import data, images, losses, metrics
-from gan_zoo.augment import diff_augment, policies
-from gan_zoo.config import check_ranges, setting
-from gan_zoo.data import to_float
-from gan_zoo.features import FeaturePyramid
+from gan_zoo import images
 from gan_zoo.plugin import (
     MAX_SEED,
     Arg,
-    Batch,
-    Data,
-    Evaluation,
-    Fakes,
     Film,
-    Fixed,
     ImageFile,
-    Losses,
-    Networks,
     Page,
-    Plugin,
     Preset,
     Seed,
-    Step,
     Text,
     task,
 )
-from gan_zoo.plugins.anime import attributes, enlarging, latent, readback
+from gan_zoo.plugins.anime import attributes, latent
 from gan_zoo.plugins.anime.attributes import ANY
-from gan_zoo.plugins.anime.networks import AnimeGenerator, Enlarger, ProjectedDiscriminator, ResidualDiscriminator
 from gan_zoo.plugins.anime.pipeline import AnimePipeline
-from gan_zoo.plugins.anime.readback import draw_labelled
 from gan_zoo.plugins.anime.tab import draw_tab
+from gan_zoo.plugins.anime.training import AnimeTraining
 
 FIRST_CHANGE = "hair_color=blue"
 FIRST_SEED = 26  # what a visitor sees first: a fair face, as chance gives them, not the poor one of 0
@@ -94,82 +77,6 @@ else:
     HairColor, HairStyle, Eyes, Skin, Expression, Glasses = map(_choice, attributes.ATTRIBUTES)
 
 
-@dataclass(frozen=True)
-class Settings:
-    """Hyperparameters of the anime GAN; docs/decisions.md has the measurements behind the defaults."""
-
-    resolution: int = setting(64, "of the pictures, in pixels: 4, doubled for each of `channels` after the first", 4)
-    latent_dim: int = setting(128, "numbers of noise", 1)
-    channels: tuple[int, ...] = setting((256, 256, 128, 64, 32), "of the generator, from 4 x 4 up")
-    discriminator: str = setting("projected", "or 'residual', which needs no pretrained network")
-    feature_size: int = setting(96, "pictures are resized to this before the frozen network", 32)
-    augment: str = setting("translation,cutout", "no colour: characters differ by theirs")
-    loss: str = setting("hinge", "one of gan_zoo/losses.py")
-    r1: float = setting(1.0, "weight of the R1 penalty; the projected discriminator goes without")
-    r1_every: int = setting(16, "steps of D between two penalties, which weigh as much more (StyleGAN2's lazy R1)", 1)
-    drawn: int = setting(2000, "characters of the built-in data", 20)
-    conditional: bool = setting(False, "characters to order: the built-in data's attributes are given beside the noise")
-    reading: float = setting(1.0, "weight of the attributes read off the pictures, for both sides; conditional only")
-    likeness: float = setting(50.0, "weight of the distance from the picture of these attributes and details; as above")
-    perceptual: float = setting(0.0, "weight of the same distance in the frozen network's features")
-    judged_by: int = setting(6000, "characters on which the judge of attributes learns", 20)
-    enlarges: str = setting("", "a preset or weights folder: then an enlarger for it learns, beside its generator")
-
-    def __post_init__(self) -> None:
-        check_ranges(self)
-        if self.discriminator not in ("projected", "residual"):
-            raise ValueError(f"discriminator: expected projected or residual, got {self.discriminator!r}")
-        if self.resolution != 4 * 2 ** (len(self.channels) - 1):
-            raise ValueError(
-                f"resolution {self.resolution} does not fit {len(self.channels)} channel widths, which end at "
-                f"{4 * 2 ** (len(self.channels) - 1)} px"
-            )
-        if self.feature_size % 32:
-            raise ValueError(f"feature_size: expected a multiple of 32, got {self.feature_size}")
-        if self.enlarges and (self.conditional or self.discriminator != "projected" or self.augment):
-            raise ValueError("enlarges: expected discriminator projected, no augment, and not conditional")
-        if self.conditional and (self.discriminator != "projected" or self.augment):
-            raise ValueError(
-                "conditional: expected discriminator projected and no augment (a picture is compared with its pair), "
-                f"got {self.discriminator!r} and {self.augment!r}"
-            )
-        if self.conditional and self.latent_dim < sum(attributes.DETAILS.values()):
-            raise ValueError(f"latent_dim {self.latent_dim}: details need {sum(attributes.DETAILS.values())}")
-        policies(self.augment)
-        losses.adversarial(self.loss)
-
-
-class Faces(data.Pictures):
-    """Square faces, and those of the training split, among which copies are looked for."""
-
-    def __init__(self, pictures: Tensor, training_pictures: Tensor, seed: int, training: bool):
-        super().__init__(pictures, seed, training)
-        self.training_pictures = training_pictures
-
-
-class Characters:
-    """The built-in data: of `drawn` characters every tenth is kept apart. Each is drawn once, when asked for."""
-
-    def __init__(self, split: str, size: int, drawn: int, seed: int):
-        self.seeds = torch.tensor([row for row in range(drawn) if (row % 10 == 9) == (split == "validation")])
-        self.size, self.seed = size, seed
-
-    def __len__(self) -> int:
-        return len(self.seeds)
-
-    def batch(self, samples: range) -> Batch:
-        rows = data.sample_rows(torch.arange(samples.start, samples.stop), len(self), self.seed)
-        seeds = self.seeds[rows].tolist()
-        pictures, labels = draw_labelled(seeds, self.size)
-        details = torch.tensor([list(attributes.draw_details(seed).values()) for seed in seeds])
-        return {"image": to_float(pictures), "labels": labels, "details": details}
-
-    @cached_property
-    def all(self) -> tuple[Tensor, Tensor]:
-        """Every picture, uint8 (N, 3, H, W), and its labels (N, 6)."""
-        return draw_labelled(self.seeds.tolist(), self.size)
-
-
 def _pictures(pipeline: AnimePipeline, codes: Tensor, y: Tensor | None, truncation: float) -> list[Image.Image]:
     """Pictures of codes (N, latent_dim), all with the same y (1, attributes.SIZE)."""
     y = None if y is None else y.expand(len(codes), -1)
@@ -203,10 +110,6 @@ def _over_its_caption(picture: Image.Image) -> Image.Image:
     return card
 
 
-def _grid(pictures: Tensor) -> Image.Image:
-    return images.grid(images.to_images(to_float(pictures)), columns=8)
-
-
 class Walk(NamedTuple):
     """A face moved along a direction, as pictures and as a film."""
 
@@ -214,7 +117,7 @@ class Walk(NamedTuple):
     film: Film
 
 
-class Anime(Plugin):
+class Anime(AnimeTraining):
     slug: ClassVar[str] = "anime"
     title: ClassVar[Text] = Text("Anime", "Anime")
     summary: ClassVar[Text] = Text(
@@ -247,145 +150,6 @@ class Anime(Plugin):
             ),
         ),
     )
-    Settings: ClassVar[type] = Settings
-    Pipeline: ClassVar[type] = AnimePipeline
-    settings: Settings
-
-    # -- train -------------------------------------------------------------------------------------------------------
-
-    def networks(self) -> Networks:
-        s = self.settings
-        if s.enlarges:
-            return enlarging.networks(self.load(s.enlarges).generator, s.feature_size)
-        wishes = attributes.SIZE if s.conditional else 0
-        details = tuple(attributes.DETAILS.values()) if s.conditional else ()
-        generator = AnimeGenerator(s.resolution, s.latent_dim, s.channels, wishes, details)
-        if s.discriminator == "residual":
-            return Networks({"generator": generator}, {"discriminator": ResidualDiscriminator(s.resolution)})
-        features = FeaturePyramid(s.feature_size)
-        discriminator = ProjectedDiscriminator(s.resolution, features.channels, features.sizes, attributes=wishes)
-        return Networks({"generator": generator}, {"discriminator": discriminator, "features": features})
-
-    def data(self, source: str | None, split: str, seed: int) -> Data:
-        s = self.settings
-        if s.enlarges:
-            return enlarging.read(source, split, seed)
-        if source is None:
-            return Characters(split, s.resolution, s.drawn, seed)
-        if s.conditional:
-            raise ValueError(f"conditional: only the built-in data has attributes, got the data {source!r}")
-        pictures = {name: data.read_pictures(source, name, s.resolution) for name in {split, "train"}}
-        return Faces(pictures[split], pictures["train"], seed, split == "train")
-
-    def _wishes(self, batch: Batch) -> Tensor | None:
-        """y (B, attributes.SIZE) of a batch; a real and a fake picture of one row have the same."""
-        return attributes.one_hot(batch["labels"]) if self.settings.conditional else None
-
-    def _noise(self, batch: Batch, step: Step) -> Tensor:
-        """z (B, latent_dim); with attributes, noise that tells the details of the batch's pictures."""
-        z = step.randn(self.settings.latent_dim)
-        return attributes.settle(z, batch["details"]) if self.settings.conditional else z
-
-    def _look(self, nets: Networks, pictures: Tensor, step: Step) -> Any:
-        """What D sees of pictures: augmented, and for the projected D through the frozen network."""
-        pictures = diff_augment(pictures, self.settings.augment, step.rand)
-        return (pictures, nets["features"](pictures)) if self.settings.discriminator == "projected" else (pictures,)
-
-    def _judge(self, nets: Networks, looks: Any, batch: Batch) -> tuple[Tensor, Tensor | None]:
-        """D's logits (B, K), and its logits of the attributes it reads, (B, attributes.SIZE) or None."""
-        y = self._wishes(batch)
-        return nets["discriminator"](*looks) if y is None else nets["discriminator"](*looks, y)
-
-    def _reading(self, logits: Tensor | None, batch: Batch) -> dict[str, Tensor]:
-        """The term by which D learns to read attributes and G to write them, if there are any."""
-        if logits is None:
-            return {}
-        return {"reading": self.settings.reading * attributes.cross_entropy(logits, batch["labels"])}
-
-    def generate(self, nets: Networks, batch: Batch, step: Step) -> Fakes:
-        if self.settings.enlarges:
-            pictures = nets["enlarger"](enlarging.shrunk(batch["image"], step.rand))
-            return {"real": self._look(nets, batch["image"], step), "fake": self._look(nets, pictures, step)}
-        pictures = nets["generator"](self._noise(batch, step), y=self._wishes(batch))
-        # The frozen network, the dearest part of a step, sees each picture once, for both halves.
-        return {"real": self._look(nets, batch["image"], step), "fake": self._look(nets, pictures, step)}
-
-    def discriminator_loss(self, nets: Networks, batch: Batch, fakes: Fakes, step: Step) -> Losses:
-        s, adversarial = self.settings, losses.adversarial(self.settings.loss)
-        penalise = s.discriminator == "residual" and s.r1 > 0 and step.index % s.r1_every == 0
-        real = fakes["real"]
-        if penalise:
-            real = (real[0].detach().requires_grad_(True),)
-        real_logits, read = self._judge(nets, real, batch)
-        fake_logits, _ = self._judge(nets, fakes["fake"], batch)
-        terms = {"adversarial": adversarial.discriminator(real_logits, fake_logits)} | self._reading(read, batch)
-        if penalise:
-            terms["r1"] = s.r1 * s.r1_every * losses.gradient_penalty(real_logits, real[0])
-        return Losses(terms, adversarial.metrics(real_logits, fake_logits))
-
-    def generator_loss(self, nets: Networks, batch: Batch, fakes: Fakes, step: Step) -> Losses:
-        s, adversarial = self.settings, losses.adversarial(self.settings.loss)
-        real_logits = None
-        if adversarial.needs_real:
-            with torch.no_grad():
-                real_logits, _ = self._judge(nets, fakes["real"], batch)
-        fake_logits, read = self._judge(nets, fakes["fake"], batch)
-        terms = {"adversarial": adversarial.generator(fake_logits, real_logits)} | self._reading(read, batch)
-        paired = s.conditional or s.enlarges
-        if paired and s.likeness > 0:  # pix2pix (Isola et al. 2017, eq. 4), from attributes instead of a sketch
-            terms["likeness"] = s.likeness * F.l1_loss(fakes["fake"][0], batch["image"])
-        if paired and s.perceptual > 0:
-            terms["perceptual"] = s.perceptual * losses.feature_distance(fakes["fake"][1], fakes["real"][1])
-        return Losses(terms)
-
-    def sample(self, nets: Networks, fixed: Fixed) -> Tensor:
-        made = nets["generator"](self._noise(fixed.batch, fixed.step), y=self._wishes(fixed.batch)).clamp(-1, 1)
-        return nets["enlarger"](made[:16]).clamp(-1, 1) if self.settings.enlarges else made
-
-    def pipeline(self, nets: Networks) -> AnimePipeline:
-        generator = nets["generator"]
-        assert isinstance(generator, AnimeGenerator)
-        if self.settings.enlarges:
-            return AnimePipeline(generator, cast(Enlarger, nets["enlarger"]))
-        generator.measure_mean()
-        return AnimePipeline(generator, None)
-
-    def evaluate(self, pipeline: Any, data: Data, count: int) -> Evaluation:
-        """KID and its companions of seeds 0 .. count - 1 against pictures kept apart.
-
-        Against real pictures also a search for copies; of a conditional generator, its attributes read back.
-        """
-        if self.settings.enlarges:
-            return enlarging.evaluate(pipeline, data, count)
-        assert isinstance(data, (Faces, Characters))
-        fake, judge = images.to_uint8(pipeline(range(count))), metrics.Judge()
-        real, labels = (data.pictures, None) if isinstance(data, Faces) else data.all
-        fake_features, real_features = judge(fake), judge.of_real(real)
-        scores = metrics.score_images(fake, real, fake_features, real_features)
-        _, strangeness = metrics.nearest_neighbours(fake_features, real_features)
-        strangest = strangeness[:, 0].argsort(descending=True)[:16]
-        pictures = {"Failures: the 16 farthest from any real picture, by the judge's features.": _grid(fake[strangest])}
-        protocol = f"{metrics.PROTOCOL} Seeds from 0, truncation 1, against pictures kept apart."
-        if isinstance(data, Faces):
-            nearness, nearest = metrics.copies(fake, data.pictures, data.training_pictures)
-            scores |= nearness
-            protocol += f" {metrics.COPIES_PROTOCOL}"
-            pictures["The 16 that come nearest to a training picture."] = _grid(fake[nearest[:16]])
-        if labels is not None and pipeline.conditional:
-            asked = torch.stack([attributes.labels(attributes.draw(seed)) for seed in range(count)])
-            scores |= readback.scores(fake, asked, real, labels, self.settings.judged_by)
-            protocol += f" {readback.PROTOCOL.format(count=self.settings.judged_by)}"
-        return Evaluation(scores, protocol, pictures)
-
-    def check_evaluation(self) -> None:
-        metrics.Judge()
-
-    @property
-    def feature_networks(self) -> str:
-        if self.settings.discriminator != "projected":
-            return ""
-        return "the discriminator looks through EfficientNet-Lite0, frozen, trained on ImageNet"
-
     # -- load and infer ----------------------------------------------------------------------------------------------
 
     @task(

@@ -13,11 +13,11 @@ from gan_zoo.data import to_float
 from gan_zoo.plugins.anime import attributes
 from gan_zoo.plugins.anime.drawn import draw_character
 
-FIRST = 2**31  # seeds of the judge's characters: neither trained on nor kept apart for scores
+FIRST = 2**31  # seeds of the judge's characters: neither trained on nor held out for scores
 
 PROTOCOL = (
     "Read back: balanced accuracy of a small convolutional network, taught on {count:,} fresh characters of the "
-    'definition, on the attributes asked of the generated pictures; "of real" is the same on characters kept apart.'
+    'definition, on the attributes asked of the generated pictures; "of real" is the same on characters held out.'
 )
 
 

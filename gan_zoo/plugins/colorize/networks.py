@@ -9,9 +9,8 @@ import torch.nn.functional as F
 from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
-from torch.nn.utils.parametrizations import spectral_norm
 
-from gan_zoo.layers import FeatureMixer, doubled
+from gan_zoo.layers import doubled
 from gan_zoo.plugins.colorize.colours import PALETTE
 
 KEPT = 1024  # palettes that a generator remembers
@@ -197,56 +196,3 @@ class ColorizeGenerator(ModelMixin, ConfigMixin):
     def choose(self, numbers: Tensor) -> Tensor:
         """Palettes (..., PALETTE) uint8 by numbers (...) in [0, 1)."""
         return self.palettes[(numbers.to(self.palettes.device) * max(1, int(self.known))).long()]
-
-
-class ProjectedDiscriminator(ModelMixin, ConfigMixin):
-    """Patch discriminators on frozen, randomly mixed features (Sauer et al. 2021, section 3) that see the lines too.
-
-    One more looks at the pixels themselves. `maps` are of a frozen feature pyramid, finest first.
-    """
-
-    @register_to_config
-    def __init__(
-        self,
-        feature_channels: Sequence[int] = (24, 40, 112, 320),
-        widths: Sequence[int] = (32, 64, 96, 128),
-        head_width: int = 64,
-    ):
-        super().__init__()
-        self.mixer = FeatureMixer(feature_channels, widths)
-        self.heads = nn.ModuleList()
-        for inputs, strides in ((4 * 16 + 4, 2), (widths[0] + 5, 2), (widths[1] + 5, 2), (widths[2] + 5, 1),
-                                (widths[3] + 5, 0)):  # fmt: skip
-            layers: list[nn.Module] = []
-            for i in range(max(1, strides)):
-                kernel, stride = (4, 2) if strides else (1, 1)
-                before = head_width if i else inputs
-                conv = nn.Conv2d(before, head_width, kernel, stride, padding=1 if strides else 0)
-                layers += [spectral_norm(conv), nn.GroupNorm(8, head_width), nn.LeakyReLU(0.2)]
-            self.heads.append(nn.Sequential(*layers, spectral_norm(nn.Conv2d(head_width, 1, 3, padding=1))))
-
-    def forward(self, pictures: Tensor, condition: Tensor, maps: Sequence[Tensor]) -> Tensor:
-        """Pictures (B, 3, H, W), lines and hints (B, 5, H, W), feature maps -> logits (B, patches)."""
-        pixels = F.pixel_unshuffle(torch.cat([pictures, condition[:, :1]], dim=1), 4)
-        inputs = [torch.cat([pixels, F.avg_pool2d(condition[:, 1:], 4)], dim=1)]
-        for x in self.mixer(maps):
-            inputs.append(torch.cat([x, F.adaptive_avg_pool2d(condition, x.shape[2:]).to(x.dtype)], dim=1))
-        return torch.cat([head(x).flatten(1) for head, x in zip(self.heads, inputs, strict=True)], dim=1).float()
-
-
-class PatchDiscriminator(ModelMixin, ConfigMixin):
-    """pix2pix's 70 x 70 PatchGAN (Isola et al. 2017, section 6.1.2): C64-C128-C256-C512 on picture, lines and hints."""
-
-    @register_to_config
-    def __init__(self, width: int = 64):
-        super().__init__()
-        widths = [8, width, 2 * width, 4 * width, 8 * width]
-        layers: list[nn.Module] = []
-        for i, (a, b) in enumerate(zip(widths, widths[1:])):
-            norm = nn.BatchNorm2d(b) if i else nn.Identity()
-            layers += [nn.Conv2d(a, b, 4, stride=2 if i < 3 else 1, padding=1), norm, nn.LeakyReLU(0.2)]
-        self.layers = nn.Sequential(*layers, nn.Conv2d(widths[-1], 1, 4, padding=1))
-
-    def forward(self, pictures: Tensor, condition: Tensor) -> Tensor:
-        """Pictures (B, 3, H, W), lines and hints (B, 5, H, W) -> logits (B, patches)."""
-        return self.layers(torch.cat([pictures, condition], dim=1)).flatten(1).float()

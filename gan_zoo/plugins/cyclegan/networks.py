@@ -13,10 +13,9 @@ import torch.nn.functional as F
 from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
-from torch.nn.utils.parametrizations import spectral_norm
 
 from gan_zoo.features import FeaturePyramid, eyes
-from gan_zoo.layers import FeatureMixer, NormBlock, balanced, doubled, doubled_conv, halving_head, with_deviation
+from gan_zoo.layers import NormBlock, doubled, doubled_conv
 
 GAIN = 3.0  # of a gate's logits: open or shut, but at the outline
 
@@ -144,62 +143,3 @@ class Gate(nn.Module):
         for see, join, m in reversed(list(zip(self.see, self.join, maps))):
             x = F.relu(join(doubled(x) + see(m)))
         return self.out(x)
-
-
-class ProjectedPatchDiscriminator(ModelMixin, ConfigMixin):
-    """Small discriminators on frozen, randomly mixed features (Sauer et al. 2021, arXiv:2111.01007), one on pixels.
-
-    Each head gives a map of logits, since a picture is translated place by place; the mean of a finer map counts as
-    much as a whole coarse one, so that no head outvotes the others by its size.
-
-    Args:
-        feature_channels, feature_sizes: channels and side of the maps given to forward, finest first.
-        widths: channels of each map after mixing.
-        places: side to which every head halves its map.
-    """
-
-    @register_to_config
-    def __init__(
-        self,
-        feature_channels: Sequence[int] = (24, 40, 112, 320),
-        feature_sizes: Sequence[int] = (32, 16, 8, 4),
-        widths: Sequence[int] = (48, 64, 128, 256),
-        head_width: int = 128,
-        places: int = 4,
-    ):
-        super().__init__()
-        self.mixer = FeatureMixer(feature_channels, widths)
-        self.heads, self.ends = nn.ModuleList(), nn.ModuleList()
-        for width, size in [(48, feature_sizes[0]), *zip(widths, feature_sizes, strict=True)]:
-            self.heads.append(halving_head(width, size, head_width, places)[0])
-            self.ends.append(spectral_norm(nn.Conv2d(2 * head_width, 1, 3, padding=1)))
-
-    def forward(self, pictures: Tensor, maps: Sequence[Tensor]) -> Tensor:
-        """Pictures (B, 3, H, W) in [-1, 1] and their feature maps -> logits (B, places of all heads)."""
-        inputs = [F.pixel_unshuffle(pictures, 4), *self.mixer(maps)]
-        seen = (head(x) for head, x in zip(self.heads, inputs, strict=True))
-        logits = [end(with_deviation(x)).flatten(1).float() for end, x in zip(self.ends, seen, strict=True)]
-        return balanced(logits)
-
-
-class PatchDiscriminator(ModelMixin, ConfigMixin):
-    """The paper's 70 x 70 PatchGAN (Zhu et al. 2017, arXiv:1703.10593, section 7.2; Isola et al. 2017): C64-C512.
-
-    forward: pictures (B, 3, H, W) in [-1, 1] -> logits (B, places).
-    """
-
-    @register_to_config
-    def __init__(self, width: int = 64):
-        super().__init__()
-        layers: list[nn.Module] = [nn.Conv2d(3, width, 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
-        for i, (a, b) in enumerate(((1, 2), (2, 4), (4, 8))):
-            conv = nn.Conv2d(a * width, b * width, 4, stride=2 if i < 2 else 1, padding=1)
-            layers += [conv, nn.InstanceNorm2d(b * width), nn.LeakyReLU(0.2)]
-        self.layers = nn.Sequential(*layers, nn.Conv2d(8 * width, 1, 4, padding=1))
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.normal_(module.weight, std=0.02)
-                nn.init.zeros_(cast(Tensor, module.bias))
-
-    def forward(self, pictures: Tensor) -> Tensor:
-        return self.layers(pictures).flatten(1).float()

@@ -13,7 +13,7 @@ from gan_zoo.plugins.cyclegan.drawn import SEASONS, draw_season
 class Unpaired(data.Domains):
     """Pictures uint8 (N, 3, side, side) of two domains, and perhaps neutral ones, under the names "a", "b", "neutral".
 
-    In training, mirrored crops of `crop` pixels; kept apart, whole.
+    In training, mirrored crops of `crop` pixels; held out, whole.
     """
 
     def __init__(self, domains: dict[str, Tensor], neutral: Tensor | None, crop: int, seed: int, training: bool):

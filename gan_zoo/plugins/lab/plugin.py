@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from gan_zoo import images, losses
-from gan_zoo.data import DataError
+from gan_zoo.data import DataError, rows_of
 from gan_zoo.plugin import (
     Arg,
     Batch,
@@ -33,7 +33,7 @@ from gan_zoo.plugin import (
 )
 from gan_zoo.plugins.lab.game import Game
 from gan_zoo.plugins.lab.networks import LabPipeline
-from gan_zoo.plugins.lab.rules import FACES, FACES_RULES, Settings
+from gan_zoo.plugins.lab.rules import FACES, FACES_RULES, Rules, Settings
 from gan_zoo.plugins.lab.runs import parse_run, take_up
 from gan_zoo.plugins.lab.subjects import Subject, subject_of
 from gan_zoo.plugins.lab.tab import draw_tab
@@ -171,18 +171,18 @@ class Lab(Plugin):
         return self.subject.networks(self.settings)
 
     def data(self, source: str | None, split: str, seed: int) -> Data:
-        """source: a CSV file of x,y in [-1, 1]; every tenth row is kept apart."""
-        apart = split == "validation"
+        """source: a CSV file of x,y in [-1, 1]; every tenth row is held out."""
+        held = split == "validation"
         if source is None:
-            return Real(self, self.subject.heap(apart), 2 * seed + apart)
-        if self.subject.heap(apart) is not None:
+            return Real(self, self.subject.heap(split), 2 * seed + held)
+        if self.subject.heap(split) is not None:
             raise DataError(f"{source}: faces are drawn here, and read from no file")
         try:
             with open(source, newline="") as file:
                 rows = [[float(x) for x in row] for row in csv.reader(file)]
         except (OSError, ValueError) as error:
             raise DataError(f"{source}: expected a CSV file with two numbers a line, x and y ({error})") from None
-        rows = [row for i, row in enumerate(rows) if (i % 10 == 9) == apart]
+        rows = [rows[i] for i in rows_of(split, len(rows))]
         if not rows or any(len(row) != 2 for row in rows):
             raise DataError(f"{source}: expected at least 10 lines of two numbers each, x and y from -1 to 1")
         return Real(self, torch.tensor(rows), seed)
@@ -194,18 +194,16 @@ class Lab(Plugin):
 
     def discriminator_loss(self, nets: Networks, batch: Batch, fakes: Fakes, step: Step) -> Losses:
         s, every = self.settings, self.subject.penalty_every
-        adversarial = losses.adversarial(s.loss)
         slope = s.penalty > 0 and step.index % every == 0
-        seen = batch["real"].detach().requires_grad_(slope)
-        real, fake = nets["discriminator"](seen), nets["discriminator"](fakes)
-        terms = {"adversarial": adversarial.discriminator(real.float(), fake.float())}
+        real = batch["real"].detach().requires_grad_(slope)
+        verdict = losses.d_loss(s.loss, nets["discriminator"], (real,), (fakes,))
+        terms = {"adversarial": verdict.loss}
         if slope:
-            terms["penalty"] = s.penalty * every * losses.gradient_penalty(real, seen)
-        return Losses(terms, adversarial.metrics(real, fake))
+            terms["penalty"] = s.penalty * every * losses.gradient_penalty(verdict.real, real)
+        return Losses(terms, verdict.metrics)
 
     def generator_loss(self, nets: Networks, batch: Batch, fakes: Fakes, step: Step) -> Losses:
-        adversarial = losses.adversarial(self.settings.loss)
-        return Losses({"adversarial": adversarial.generator(nets["discriminator"](fakes).float())})
+        return Losses({"adversarial": losses.g_loss(self.settings.loss, nets["discriminator"], (fakes,), ()).loss})
 
     def sample(self, nets: Networks, fixed: Fixed) -> Tensor:
         """One picture, as a fight shows itself."""
@@ -245,9 +243,9 @@ class Lab(Plugin):
         times: Annotated[int, COUNT] = 100,
         distribution: Distribution = "ring",
         loss: Loss = "logistic",
-        rate_g: RateG = Settings.rate_g,
-        rate_d: RateD = Settings.rate_d,
-        d_steps: Updates = Settings.d_steps,
+        rate_g: RateG = Rules.rate_g,
+        rate_d: RateD = Rules.rate_d,
+        d_steps: Updates = Rules.d_steps,
         start: Start = "nothing",
         seed: Seed = 0,
     ) -> Snapshot:
@@ -269,9 +267,9 @@ class Lab(Plugin):
         frames: Annotated[int, FRAMES] = 30,
         distribution: Distribution = "ring",
         loss: Loss = "logistic",
-        rate_g: RateG = Settings.rate_g,
-        rate_d: RateD = Settings.rate_d,
-        d_steps: Updates = Settings.d_steps,
+        rate_g: RateG = Rules.rate_g,
+        rate_d: RateD = Rules.rate_d,
+        d_steps: Updates = Rules.d_steps,
         start: Start = "nothing",
         seed: Seed = 0,
     ) -> Iterator[Watched]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
-from gan_zoo.config import check_ranges, setting
-from gan_zoo.plugins.lab.distributions import DISTRIBUTIONS, DRAWN
+from gan_zoo.config import check_settings, setting
+from gan_zoo.plugins.lab.distributions import DRAWN
 
 FACES = "faces"  # the one subject that is no distribution of points
 MOST_POINTS = 400  # drawn by hand
@@ -21,37 +21,23 @@ FACES_MOST = {"width_g": 48, "width_d": 48, "batch": 64}  # in a fight that is w
 
 @dataclass(frozen=True)
 class Settings:
-    """The rules of a fight. `python -m train` has optimisers, rates and batches of its own, and keeps the rest."""
+    """What a fight is about, and how large the two are: what a training is told, too."""
 
-    distribution: str = setting("ring", "or line, gaussians, disjoint, faces; or drawn, by the middle points `points`")
+    distribution: Literal["ring", "line", "gaussians", "disjoint", "drawn", "faces"] = setting(
+        "ring", "what is forged: points, those drawn by the middle points `points`, or faces"
+    )
     points: tuple[tuple[float, float], ...] = ()
-    latent: str = setting("uniform", "or gaussian")
+    latent: Literal["uniform", "gaussian"] = setting("uniform", "of the noise")
     latent_dim: int = setting(2, "numbers that G makes a fake of; points: 1 or 2", 1, 64)
     width_g: int = setting(32, "units of a layer of G; faces: channels at 16 x 16", 1, 64)
     layers_g: int = setting(2, "hidden layers of G; faces have their own", 1, 4)
     width_d: int = setting(32, "as of G", 1, 64)
     layers_d: int = setting(2, "as of G", 1, 4)
-    loss: str = setting("logistic", "or least-squares")
-    optimizer: str = setting("adam", "or sgd")
-    rate_g: float = setting(0.003, "learning rate of G at the start", 0, 1)
-    rate_d: float = setting(0.012, "of D, four times G's: the police must keep up (TTUR, Heusel et al. 2017)", 0, 1)
-    d_steps: int = setting(2, "of D in a move of both", 1, 10)
-    g_steps: int = setting(1, "of G in a move of both", 1, 10)
-    batch: int = setting(256, "real ones, and fakes, in a step", 8, 512)
-    cooling: float = setting(
-        300.0, "rates are divided by 1 + move / cooling, so that the two come to rest; 0: never", 0, 1e6
-    )
+    loss: Literal["logistic", "least-squares"] = setting("logistic", "of both sides (gan_zoo/losses.py)")
     penalty: float = setting(0.02, "gamma of R1, the squared slope of D at real ones (Mescheder et al. 2018)", 0, 100)
 
     def __post_init__(self) -> None:
-        choices: dict[str, tuple[str, ...]] = {
-            "distribution": (*DISTRIBUTIONS, DRAWN, FACES), "latent": ("uniform", "gaussian"),
-            "loss": ("logistic", "least-squares"), "optimizer": ("adam", "sgd"),
-        }  # fmt: skip
-        for name, some in choices.items():
-            if getattr(self, name) not in some:
-                raise ValueError(f"{name}: expected {', '.join(some)}, got {str(getattr(self, name))[:40]!r}")
-        check_ranges(self)
+        check_settings(self)
         if self.distribution != FACES and self.latent_dim > 2:
             raise ValueError(f"latent_dim: expected 1 or 2 for points, got {self.latent_dim}")
         if self.distribution == DRAWN:
@@ -60,3 +46,18 @@ class Settings:
             )
             if not sound:
                 raise ValueError(f"points: expected 1 to {MOST_POINTS} pairs of numbers from -1 to 1")
+
+
+@dataclass(frozen=True)
+class Rules(Settings):
+    """The rules of a fight that is watched; `python -m train` has optimisers, rates and batches of its own."""
+
+    optimizer: Literal["adam", "sgd"] = setting("adam", "of both sides")
+    rate_g: float = setting(0.003, "learning rate of G at the start", 0, 1)
+    rate_d: float = setting(0.012, "of D, four times G's: the police must keep up (TTUR, Heusel et al. 2017)", 0, 1)
+    d_steps: int = setting(2, "of D in a move of both", 1, 10)
+    g_steps: int = setting(1, "of G in a move of both", 1, 10)
+    batch: int = setting(256, "real ones, and fakes, in a step", 8, 512)
+    cooling: float = setting(
+        300.0, "rates are divided by 1 + move / cooling, so that the two come to rest; 0: never", 0, 1e6
+    )

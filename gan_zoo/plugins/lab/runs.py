@@ -21,7 +21,7 @@ from gan_zoo import presets
 from gan_zoo.parsing import parse_json
 from gan_zoo.plugin import MAX_SEED, Networks
 from gan_zoo.plugins.lab.game import MOVES, Game
-from gan_zoo.plugins.lab.rules import FACES, FACES_MOST, SHAPE, Settings
+from gan_zoo.plugins.lab.rules import FACES, FACES_MOST, SHAPE, Rules
 from gan_zoo.tasks import is_text
 
 IDLE = 900  # seconds after which a fight that nobody plays is forgotten
@@ -94,12 +94,13 @@ def _fresh(plugin: Any, run: dict[str, Any]) -> Game:
     if "points" in rules:
         rules["points"] = tuple(tuple(p) for p in rules["points"])
     if start is None:
-        nets, own = None, type(plugin)(plugin.Settings(**rules))
+        nets, own = None, type(plugin)(Rules(**rules))
     else:
         pipeline = plugin.load(start)  # a copy of its own, on the CPU
         nets = Networks({"generator": pipeline.generator}, {"discriminator": pipeline.discriminator})
         nets.map(lambda _, network: network.requires_grad_(True))
-        own = presets.as_trained(plugin, start, {name: value for name, value in rules.items() if name not in SHAPE})
+        trained = dataclasses.asdict(presets.as_trained(plugin, start).settings)
+        own = type(plugin)(Rules(**trained | {name: value for name, value in rules.items() if name not in SHAPE}))
     for name, most in FACES_MOST.items() if own.settings.distribution == FACES else ():
         if getattr(own.settings, name) > most:
             raise ValueError(f"{name}: expected at most {most} for faces, got {getattr(own.settings, name)}")
@@ -161,7 +162,7 @@ def parse_run(text: str, presets: list[str]) -> dict[str, Any]:
         raise ValueError(f"run: not JSON; expected {EXPECTED}") from None
     if not isinstance(run, dict) or not isinstance(run.get("rules"), dict) or not isinstance(run.get("moves"), list):
         raise ValueError(f"run: expected {EXPECTED}, at most {MOST_TEXT:,} characters")
-    allowed = {field.name for field in dataclasses.fields(Settings)} | {"seed"}
+    allowed = {field.name for field in dataclasses.fields(Rules)} | {"seed"}
     unknown = (set(run["rules"]) - allowed) | (set(run) - {"rules", "moves", "visit", "start"})
     if unknown:
         raise ValueError(f"run: {min(unknown)[:40]!r} is not part of a run")
@@ -184,7 +185,7 @@ def _check_moves(moves: list[Any]) -> None:
 
 
 def _check_rules(rules: dict[str, Any]) -> None:
-    """What Settings cannot: the seed, and that points are lists."""
+    """What Rules cannot: the seed, and that points are lists."""
     seed, points = rules.get("seed", 0), rules.get("points", [])
     if type(seed) is not int or not 0 <= seed <= MAX_SEED:
         raise ValueError(f"run: seed {str(seed)[:40]}, expected a whole number from 0 to {MAX_SEED}")

@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from gan_zoo import images, losses, metrics
+from gan_zoo.data import rows_of
 from gan_zoo.plugin import Data, Evaluation, Networks
 from gan_zoo.plugins.lab import faces
 from gan_zoo.plugins.lab.distributions import divergences, draw
@@ -44,8 +45,8 @@ class Subject(Protocol):
 
     def networks(self, settings: Settings) -> Networks: ...
 
-    def heap(self, apart: bool) -> Tensor | None:
-        """The real ones to train on, or those kept apart, (N, ...); None if they are endless."""
+    def heap(self, split: str) -> Tensor | None:
+        """The real ones to train on, or those held out, (N, ...); None if they are endless."""
         ...
 
     def check_evaluation(self) -> None:
@@ -78,7 +79,7 @@ class Points:
         discriminator = PointDiscriminator(width=s.width_d, layers=s.layers_d)
         return Networks({"generator": generator}, {"discriminator": discriminator})
 
-    def heap(self, apart: bool) -> None:
+    def heap(self, split: str) -> None:
         return None
 
     def check_evaluation(self) -> None:
@@ -139,9 +140,9 @@ class Faces:
         generator = FaceGenerator(latent_dim=s.latent_dim, width=s.width_g, latent=s.latent)
         return Networks({"generator": generator}, {"discriminator": FaceDiscriminator(width=s.width_d)})
 
-    def heap(self, apart: bool) -> Tensor:
+    def heap(self, split: str) -> Tensor:
         drawn = faces.heap()
-        return drawn[[i for i in range(len(drawn)) if (i % 10 == 9) == apart]]
+        return drawn[rows_of(split, len(drawn))]
 
     def check_evaluation(self) -> None:
         metrics.Judge()

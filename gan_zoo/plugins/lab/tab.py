@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from gan_zoo import images
 from gan_zoo.plugin import Page, Text
 from gan_zoo.plugins.lab.game import MOVES, Game
-from gan_zoo.plugins.lab.rules import FACES_RULES, Settings
+from gan_zoo.plugins.lab.rules import FACES_RULES, Rules
 from gan_zoo.plugins.lab.runs import faces_are_trained, take_up
 from gan_zoo.plugins.lab.subjects import FACES_SUBJECT
 
@@ -32,7 +32,7 @@ def draw_tab(page: Page, plugin: Lab) -> None:
     from gan_zoo.plugins.lab.template import CSS, faces_template, points_template
 
     page.header()
-    rules = dataclasses.asdict(Settings())
+    rules = dataclasses.asdict(Rules())
     watched = [("points", WATCH, rules, points_template())]
     if faces_are_trained():
         watched.append(("faces", WATCH_FACES, rules | FACES_RULES, faces_template()))

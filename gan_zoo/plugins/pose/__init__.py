@@ -1,5 +1,6 @@
-"""A person, a pose, a film."""
+"""A person, a pose, a film; and a finder of people in photos."""
 
+from gan_zoo.plugins.pose.finding import PoseFinder
 from gan_zoo.plugins.pose.plugin import Pose as plugin
 
-__all__ = ["plugin"]
+__all__ = ["PoseFinder", "plugin"]

@@ -14,6 +14,8 @@ import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
 
+from gan_zoo.data import rows_of
+
 VIEWS = 8  # pictures of each person
 SCALE = 2  # drawn larger, then reduced: Pillow's edges are jagged
 SKINS = ((255, 224, 196), (240, 200, 160), (214, 160, 115), (160, 105, 70), (100, 65, 45))
@@ -231,5 +233,5 @@ def _shade(color: np.ndarray, light: float) -> tuple[int, int, int]:
 
 
 def draw_people(count: int, split: str, height: int) -> DrawnPeople:
-    """The built-in data: of `count` people every tenth is kept apart."""
-    return DrawnPeople([i for i in range(count) if (i % 10 == 9) == (split == "validation")], height)
+    """The built-in data: of `count` people every tenth is held out."""
+    return DrawnPeople(rows_of(split, count), height)

@@ -26,7 +26,7 @@ from gan_zoo.plugins.pose.warping import without
 HEIGHT, WIDTH = 256, 192  # of what the finder learns on; it takes any multiples of 32
 NOBODY = 0.06  # share of pictures without a person
 PROTOCOL = (
-    "Pictures kept apart, as they are. PCK@0.2: share of annotated joints found within 0.2 of the torso (neck to the "
+    "Pictures held out, as they are. PCK@0.2: share of annotated joints found within 0.2 of the torso (neck to the "
     "middle of the hips) of where they are. mask IoU: of the person's pixels found and known, {known}."
 )
 

@@ -9,10 +9,9 @@ import torch.nn.functional as F
 from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
-from torch.nn.utils.parametrizations import spectral_norm
 
 from gan_zoo.features import FeaturePyramid, eyes
-from gan_zoo.layers import FeatureMixer, NormBlock, balanced, doubled, doubled_conv, halving_head, with_deviation
+from gan_zoo.layers import NormBlock, doubled, doubled_conv
 from gan_zoo.plugins.pose.skeleton import heatmaps
 from gan_zoo.plugins.pose.warping import LAYERS, PLANES, Warped
 
@@ -294,44 +293,6 @@ class RefiningGenerator(ModelMixin, ConfigMixin):
         h = F.leaky_relu(_doubled(h, self.up1), 0.2)
         h = F.leaky_relu(_doubled(h, self.up2), 0.2)
         return coarse + self.out(h).float()
-
-
-class ProjectedDiscriminator(ModelMixin, ConfigMixin):
-    """Discriminators on frozen, randomly mixed features (Sauer et al. 2021, arXiv:2111.01007), one on pixels.
-
-    All see the poses beside the picture, the one on pixels also what the person wears, in its place. Each gives a map
-    of logits; maps of all sizes count alike.
-
-    Args:
-        height: of the pictures, which are half as wide.
-        places: height to which every head halves its map.
-    """
-
-    @register_to_config
-    def __init__(
-        self,
-        feature_channels: Sequence[int] = (24, 40, 112, 320),
-        height: int = 256,
-        widths: Sequence[int] = (48, 64, 128, 256),
-        head_width: int = 96,
-        places: int = 8,
-    ):
-        super().__init__()
-        self.mixer = FeatureMixer(feature_channels, widths)
-        self.heads, self.ends = nn.ModuleList(), nn.ModuleList()
-        inputs = [(6 * 16, height // 4), *((width, height // stride) for width, stride in zip(widths, (4, 8, 16, 32)))]
-        for width, size in inputs:
-            self.heads.append(halving_head(width + PLANES, size, head_width, places)[0])
-            self.ends.append(spectral_norm(nn.Conv2d(2 * head_width, 1, 3, padding=1)))
-
-    def forward(self, pictures: Tensor, maps: Sequence[Tensor], seen: Warped) -> Tensor:
-        """Pictures (B, 3, H, W), their feature maps, finest first, and the pose they should have -> logits (B, N)."""
-        inputs = [F.pixel_unshuffle(torch.cat([pictures, seen.worn()], dim=1), 4), *self.mixer(maps)]
-        logits = []
-        for x, head, end in zip(inputs, self.heads, self.ends, strict=True):
-            pose = F.adaptive_avg_pool2d(seen.pose, x.shape[2:]).to(x.dtype)
-            logits.append(end(with_deviation(head(torch.cat([x, pose], dim=1)))).flatten(1).float())
-        return balanced(logits)
 
 
 class PairDiscriminator(ModelMixin, ConfigMixin):

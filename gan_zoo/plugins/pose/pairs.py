@@ -66,7 +66,7 @@ class Pairs:
 
     def batch(self, samples: range) -> Batch:
         numbers = torch.arange(samples.start, samples.stop)
-        # A split kept apart has fixed pairs, one a picture, in a fixed order that mixes people.
+        # A split held out has fixed pairs, one a picture, in a fixed order that mixes people.
         order = numbers if self.training else numbers % len(self)
         rows = self.rows[data.sample_rows(order, len(self), self.seed).numpy()]
         made = [self._sample(int(number), int(row)) for number, row in zip(order, rows)]
@@ -111,7 +111,7 @@ def read_people(source: str, split: str, height: int, width: int, masked: bool =
 
     source: what `data.load` reads, with the columns `image`, `person` and `keypoints`; or a folder of pictures with
     PATN's annotation in it. A set whose splits share people, or that has none, is split anew: every tenth person is
-    kept apart. `masked`: with the column `mask`, where there is one. Raises DataError.
+    held out. `masked`: with the column `mask`, where there is one. Raises DataError.
     """
     columns = ("image", "person", "keypoints")
     found: Any = read_patn(source) or source

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, NamedTuple, cast
 
@@ -13,100 +12,27 @@ import torch.nn.functional as F
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from gan_zoo import images, losses, metrics
-from gan_zoo.config import check_ranges, setting
-from gan_zoo.features import FeaturePyramid
+from gan_zoo import images
 from gan_zoo.plugin import (
     Arg,
-    Batch,
-    Data,
-    Evaluation,
-    Fakes,
     Film,
-    Fixed,
     ImageFile,
     Json,
-    Losses,
-    Networks,
     Page,
-    Plugin,
     Preset,
-    Stage,
-    Step,
     Text,
     task,
 )
-from gan_zoo.plugins.pose import figures, photos, poses, skeleton
-from gan_zoo.plugins.pose.drawn import draw_people
+from gan_zoo.plugins.pose import photos, poses, skeleton
 from gan_zoo.plugins.pose.networks import (
-    CoarseGenerator,
-    JointFinder,
-    PairDiscriminator,
-    ProjectedDiscriminator,
-    RefiningGenerator,
     SeeingFinder,
-    finding_loss,
-    joint_loss,
 )
-from gan_zoo.plugins.pose.pairs import Pairs, read_people
 from gan_zoo.plugins.pose.pipeline import PosePipeline
 from gan_zoo.plugins.pose.tab import draw_tab
-from gan_zoo.plugins.pose.warping import HEAD_LIMB, Warped, carry
+from gan_zoo.plugins.pose.training import PoseTraining
 
 MAX_SIDE, MIN_SIDE = 4096, 32  # of the pictures that tasks take
 FILM_SIDE = 768  # of the pictures of a film of a photo
-HEAD_PLANE = 36 + HEAD_LIMB  # of `Warped.pose`: the target's head
-
-
-@dataclass(frozen=True)
-class Settings:
-    """Hyperparameters of pose transfer.
-
-    The plain configuration, close to PG2 as published: model = "pg2", loss = "logistic", background = 1, head = 0,
-    perceptual = 0, recolor = 0, jitter = 0.
-    """
-
-    model: str = setting("warped", "or 'pg2', the plain configuration")
-    height: int = setting(256, "of the pictures, which are half as wide", 32)
-    finder_widths: tuple[int, ...] = setting((48, 96, 128, 192), "of the joint finder, at 1/4 ... 1/32")
-    widths: tuple[int, ...] = setting((64, 128, 192), "of G1, at 1/4, 1/8, 1/16")
-    refining_widths: tuple[int, ...] = setting((48, 96), "of G2, at 1/4, 1/8")
-    finder_lr: float = setting(6e-4, "learning rate of the joint finder")
-    coarse_lr: float = setting(8e-4, "of G1 alone; the run's own rates are G2's and D's")
-    loss: str = setting("hinge", "one of gan_zoo/losses.py")
-    l1: float = setting(2.0, "weight of the L1 distance")
-    background: float = setting(0.3, "weight of the L1 distance off the person; on the person it is 1 more")
-    head: float = setting(2.0, "and on the head so much more")
-    perceptual: float = setting(0.25, "weight of the distance in the frozen network's features, relative to their mean")
-    adversarial: float = setting(0.07, "weight of the GAN's loss")
-    wrong: float = setting(0.5, "weight of real pictures in another pose than told, which D is to refuse")
-    recolor: float = setting(0.15, "share of training pairs in other colours", 0, 1)
-    jitter: float = setting(0.004, "deviation by which a training source's joints are moved, as a share of the picture")
-    joints_share: float = setting(0.1, "of the run, in which the joint finder learns")
-    coarse_share: float = setting(0.4, "of the run, in which G1 learns; the rest is G2's and D's")
-    drawn: int = setting(400, "people of the built-in data", 20)
-    finds_for: str = setting("", "a preset or weights folder: then a finder for photos learns, beside its generators")
-    grounds: str = setting("", "a data set of photos before which that finder sees its people")
-
-    def __post_init__(self) -> None:
-        check_ranges(self)
-        if self.grounds and not self.finds_for:
-            raise ValueError(f"grounds: only with finds_for, got {self.grounds!r} alone")
-        if self.model not in ("warped", "pg2"):
-            raise ValueError(f"model: expected warped or pg2, got {self.model!r}")
-        if self.height not in (128, 256, 512):
-            raise ValueError(f"height: expected 128, 256 or 512, got {self.height}")
-        widths = {"finder_widths": 4, "widths": 3, "refining_widths": 2}
-        for name, count in widths.items():
-            value = getattr(self, name)
-            if len(value) != count or any(width < 16 or width % 16 for width in value):
-                raise ValueError(f"{name}: expected {count} multiples of 16, got {value}")
-        if min(self.joints_share, self.coarse_share) <= 0 or self.joints_share + self.coarse_share >= 1:
-            raise ValueError(
-                "joints_share and coarse_share: expected more than 0, less than 1 together, got "
-                f"{self.joints_share:g} and {self.coarse_share:g}"
-            )
-        losses.adversarial(self.loss)
 
 
 class Transfer(NamedTuple):
@@ -125,14 +51,6 @@ class Estimate(NamedTuple):
 
 
 PEOPLE = Path(__file__).parent / "people"
-PROTOCOL = (
-    "Pairs of people kept apart, whole persons: each of their pictures, with another one of that person as the target; "
-    "both poses are given. SSIM: Gaussian window of 11 pixels, sigma 1.5, RGB. mask-SSIM (PG2): both pictures times "
-    "the target's pose mask first, limbs 10/128 of the height wide and dilated by 5 pixels. KID (EfficientNet-Lite2) "
-    'x1000. "of source" is the source, returned as it is. joint_error: mean distance of joints that the joint finder '
-    "finds in the sources, in % of the height; joints_found: share of those annotated. "
-    "KID - 100 x mask-SSIM chooses the checkpoint."
-)
 Picture = Annotated[ImageFile, Arg(Text("Person", "Persona"))]
 SourcePose = Annotated[
     Json,
@@ -144,7 +62,7 @@ SourcePose = Annotated[
 ]
 
 
-class Pose(Plugin):
+class Pose(PoseTraining):
     slug: ClassVar[str] = "pose"
     title: ClassVar[Text] = Text("Pose", "Pose")
     summary: ClassVar[Text] = Text(
@@ -174,169 +92,11 @@ class Pose(Plugin):
             ),
         ),
     )
-    Settings: ClassVar[type] = Settings
-    Pipeline: ClassVar[type] = PosePipeline
-    settings: Settings
     score: ClassVar[dict[str, float]] = {"kid_x1000": 1.0, "mask_ssim": -100.0}
     pipeline_tag: ClassVar[str] = "image-to-image"
     example: ClassVar[str] = "--image person.png --pose walking"
     columns: ClassVar[int] = 9
-    caption: ClassVar[str] = "Uncurated, of people kept apart: the pose asked for, coarse, refined."
-
-    # -- train -------------------------------------------------------------------------------------------------------
-
-    def networks(self) -> Networks:
-        s, warped = self.settings, self.settings.model == "warped"
-        if s.finds_for:
-            served = self.load(s.finds_for)
-            kept = {name: getattr(served, name).requires_grad_(False) for name in ("coarse", "refining")}
-            return Networks({"finder": SeeingFinder(), **kept})
-        generators: dict[str, Any] = {
-            "finder": JointFinder(s.finder_widths),
-            "coarse": CoarseGenerator(s.widths, warped, s.height),
-            "refining": RefiningGenerator(s.refining_widths, warped),
-        }
-        if not warped:
-            return Networks(generators, {"discriminator": PairDiscriminator()})
-        features = FeaturePyramid(None)
-        discriminator = ProjectedDiscriminator(features.channels, s.height)
-        return Networks(generators, {"discriminator": discriminator, "features": features})
-
-    def data(self, source: str | None, split: str, seed: int) -> Data:
-        s, training = self.settings, split == "train"
-        if s.finds_for:
-            return figures.read(source, split, s.grounds, s.drawn, seed)
-        if source is None:
-            people = draw_people(s.drawn, split, s.height)
-        else:
-            people = read_people(source, split, s.height, s.height // 2)
-        return Pairs(people, seed, training, s.recolor, s.jitter)
-
-    def stages(self) -> tuple[Stage, ...]:
-        s = self.settings
-        if s.finds_for:
-            return (Stage("finder", 1.0, ("finder",), ()),)
-        return (
-            Stage("joints", s.joints_share, ("finder",), (), lr_g=s.finder_lr),
-            Stage("coarse", s.coarse_share, ("coarse",), (), lr_g=s.coarse_lr),
-            Stage("refined", 1 - s.joints_share - s.coarse_share, ("refining",), None),
-        )
-
-    def generate(self, nets: Networks, batch: Batch, step: Step) -> Fakes:
-        if step.stage in ("joints", "finder"):
-            return {}
-        source, target = batch["source"], batch["target"]
-        if step.stage == "coarse":  # at the size at which G1 thinks: joints are shares of the picture, and fit any
-            source, target = (_at_height(x, CoarseGenerator.thinks_at) for x in (source, target))
-        seen = carry(source, batch["source_pose"], batch["target_pose"])
-        with torch.set_grad_enabled(torch.is_grad_enabled() and step.stage == "coarse"):
-            coarse = nets["coarse"](source, seen)
-        fake = coarse if step.stage == "coarse" else nets["refining"](coarse, source, seen)
-        fakes = {"source": source, "target": target, "seen": tuple(seen), "fake": fake}
-        if self.settings.model == "warped":
-            fakes["maps"] = nets["features"](fake)
-            with torch.no_grad():
-                fakes["real_maps"] = nets["features"](target)
-        return fakes
-
-    def _judge(self, nets: Networks, pictures: Tensor, maps: Any, fakes: Fakes) -> Tensor:
-        if self.settings.model == "pg2":
-            return nets["discriminator"](pictures, fakes["source"])
-        return nets["discriminator"](pictures, maps, Warped(*fakes["seen"]))
-
-    def discriminator_loss(self, nets: Networks, batch: Batch, fakes: Fakes, step: Step) -> Losses:
-        s, adversarial = self.settings, losses.adversarial(self.settings.loss)
-        real = self._judge(nets, fakes["target"], fakes.get("real_maps"), fakes)
-        fake = self._judge(nets, fakes["fake"], fakes.get("maps"), fakes)
-        terms = {"adversarial": adversarial.discriminator(real, fake)}
-        if s.model == "warped" and s.wrong > 0:  # a real picture in another pose than told is as bad as a forged one
-            with torch.no_grad():
-                maps = nets["features"](fakes["source"])
-            wrong = self._judge(nets, fakes["source"], maps, fakes)
-            terms["wrong"] = s.wrong * adversarial.discriminator(real, wrong)
-        return Losses(terms, adversarial.metrics(real, fake))
-
-    def generator_loss(self, nets: Networks, batch: Batch, fakes: Fakes, step: Step) -> Losses:
-        s = self.settings
-        if step.stage == "finder":
-            bumps, masks = nets["finder"](batch["image"])
-            return Losses(finding_loss(bumps, masks, batch["pose"], batch["mask"]))
-        if step.stage == "joints":
-            pictures = torch.cat([batch["source"], batch["target"]])
-            finder_poses = torch.cat([batch["source_pose"], batch["target_pose"]])
-            small = _at_height(pictures, JointFinder.looks_at)
-            places, presence = nets["finder"](small)
-            return Losses({"joints": joint_loss(places, presence, finder_poses)})
-        seen, fake, target = Warped(*fakes["seen"]), fakes["fake"], fakes["target"]
-        head = F.interpolate(seen.pose[:, HEAD_PLANE : HEAD_PLANE + 1], size=target.shape[2:], mode="bilinear")
-        weight = s.background + seen.body + s.head * head  # Ma et al. 2017, eq. 1: 1 + the pose mask
-        terms = {"l1": s.l1 * ((fake - target).abs() * weight).mean()}
-        if "maps" in fakes and s.perceptual > 0:
-            terms["perceptual"] = s.perceptual * losses.feature_distance(fakes["maps"], fakes["real_maps"])
-        if step.stage == "refined" and s.adversarial > 0:
-            adversarial, real = losses.adversarial(s.loss), None
-            if adversarial.needs_real:
-                with torch.no_grad():
-                    real = self._judge(nets, target, fakes.get("real_maps"), fakes)
-            logits = self._judge(nets, fake, fakes.get("maps"), fakes)
-            terms["adversarial"] = s.adversarial * adversarial.generator(logits, real)
-        return Losses(terms)
-
-    def sample(self, nets: Networks, fixed: Fixed) -> Tensor:
-        """Of 16 pairs kept apart: the pose, coarse and refined. No source is among them: these grids go into cards."""
-        batch = {name: tensor[:16] for name, tensor in fixed.batch.items()}
-        if self.settings.finds_for:
-            return figures.shown(cast(SeeingFinder, nets["finder"]), batch["image"])
-        seen = carry(batch["source"], batch["source_pose"], batch["target_pose"])
-        coarse = nets["coarse"](batch["source"], seen)
-        refined = nets["refining"](coarse, batch["source"], seen)
-        wanted = batch["target_pose"].cpu().numpy()
-        drawn = torch.cat([images.to_tensor(skeleton.draw(pose, *refined.shape[2:])) for pose in wanted])
-        return torch.stack([drawn.to(refined), coarse, refined], dim=1).flatten(0, 1).clamp(-1, 1)
-
-    def pipeline(self, nets: Networks) -> PosePipeline:
-        finder, coarse, refining = (nets[name] for name in ("finder", "coarse", "refining"))
-        assert isinstance(finder, JointFinder | SeeingFinder) and isinstance(coarse, CoarseGenerator)
-        assert isinstance(refining, RefiningGenerator)
-        return PosePipeline(finder, coarse, refining)
-
-    def evaluate(self, pipeline: Any, data: Data, count: int) -> Evaluation:
-        """SSIM and mask-SSIM by PG2's protocol, KID of coarse and refined, the joint finder's error."""
-        if isinstance(data, figures.Figures):
-            return figures.evaluate(pipeline.finder, data, count)
-        assert isinstance(data, Pairs)
-        count = min(count, len(data))
-        parts = [data.batch(range(start, min(start + 16, count))) for start in range(0, count, 16)]
-        batch = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
-        source, target = batch["source"], batch["target"]
-        coarse, refined = pipeline(source, batch["target_pose"], batch["source_pose"])
-        judge = metrics.Judge()
-        features = judge(images.to_uint8(target))
-        scores: dict[str, float] = {}
-        masks = skeleton.limb_mask(batch["target_pose"], *target.shape[2:]).float()
-        for name, pictures in (("", refined), ("_of_coarse", coarse), ("_of_source", source)):
-            unit, real = (pictures + 1) / 2, (target + 1) / 2
-            scores[f"ssim{name}"] = float(metrics.ssim(unit, real).mean())
-            scores[f"mask_ssim{name}"] = float(metrics.ssim(unit, real, masks).mean())
-            if name != "_of_source":
-                scores[f"kid_x1000{name}"] = 1000 * metrics.kid(judge(images.to_uint8(pictures)), features)
-        scores |= joint_errors(pipeline.find(source).numpy(), batch["source_pose"].numpy())
-        return Evaluation(scores, f"{PROTOCOL} {count} pairs.")
-
-    def worth(self, scores: Mapping[str, float]) -> float:
-        if self.settings.finds_for and scores:
-            return -scores["pck_02"] - scores["mask_iou"]
-        return super().worth(scores)
-
-    def check_evaluation(self) -> None:
-        if not self.settings.finds_for:
-            metrics.Judge()
-
-    @property
-    def feature_networks(self) -> str:
-        if self.settings.model == "pg2":
-            return ""
-        return "the discriminator and a loss look through EfficientNet-Lite0, frozen, trained on ImageNet"
+    caption: ClassVar[str] = "Uncurated, of people held out: the pose asked for, coarse, refined."
 
     # -- load and infer ----------------------------------------------------------------------------------------------
 
@@ -439,11 +199,6 @@ class Pose(Plugin):
         draw_tab(page)
 
 
-def _at_height(pictures: Tensor, height: int) -> Tensor:
-    times = pictures.shape[2] // height
-    return F.avg_pool2d(pictures, times) if times > 1 else pictures
-
-
 def _read(image: str, longest: int = MAX_SIDE) -> tuple[Image.Image, tuple[int, int]]:
     """A photo, made smaller where it is larger than `longest`, and the size it had: of that a pose counts pixels."""
     picture = images.on_white(images.read_image(image))
@@ -513,14 +268,3 @@ def _source(pipeline: PosePipeline, image: str, source_pose: str) -> tuple[Tenso
     if (found[..., 2] > 0).sum() < photos.LEAST_JOINTS:
         raise ValueError(photos.NOBODY)
     return source, found, size
-
-
-def joint_errors(found: np.ndarray, known: np.ndarray) -> dict[str, float]:
-    """Poses (N, 18, 3) found and annotated, of pictures half as wide as high; as PROTOCOL says."""
-    inside = (known[..., 2] > 0) & (np.abs(known[..., :2] - 0.5) <= 0.5).all(-1)
-    both = inside & (found[..., 2] > 0)
-    apart = np.linalg.norm((found - known)[..., :2] * (0.5, 1), axis=-1)
-    return {
-        "joint_error": float(100 * apart[both].mean()) if both.any() else 100.0,
-        "joints_found": float(both.sum() / max(1, inside.sum())),
-    }

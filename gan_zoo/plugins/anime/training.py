@@ -1,0 +1,238 @@
+"""How it learns: real faces, or drawn characters to order, against a projected discriminator."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import Any, ClassVar, Literal, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor
+
+from gan_zoo import critics, data, images, losses, metrics
+from gan_zoo.augment import diff_augment, policies
+from gan_zoo.config import check_settings, setting
+from gan_zoo.data import to_float
+from gan_zoo.features import FeaturePyramid
+from gan_zoo.plugin import Batch, Data, Evaluation, Fixed, Losses, Networks, Plugin, Step
+from gan_zoo.plugins.anime import attributes, readback
+from gan_zoo.plugins.anime.networks import AnimeGenerator, ResidualDiscriminator
+from gan_zoo.plugins.anime.pipeline import AnimePipeline
+from gan_zoo.plugins.anime.readback import draw_labelled
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Hyperparameters of the anime GAN; docs/decisions.md has the measurements behind the defaults."""
+
+    resolution: int = setting(64, "of the pictures, in pixels: 4, doubled for each of `channels` after the first", 4)
+    latent_dim: int = setting(128, "numbers of noise", 1)
+    channels: tuple[int, ...] = setting((256, 256, 128, 64, 32), "of the generator, from 4 x 4 up")
+    discriminator: Literal["projected", "residual"] = setting("projected", "'residual' needs no pretrained network")
+    feature_size: int = setting(96, "pictures are resized to this before the frozen network", 32)
+    augment: str = setting("translation,cutout", "no colour: characters differ by theirs")
+    loss: losses.Loss = setting("hinge", "of both sides (gan_zoo/losses.py)")
+    r1: float = setting(1.0, "weight of the R1 penalty; the projected discriminator goes without")
+    r1_every: int = setting(16, "steps of D between two penalties, which weigh as much more (StyleGAN2's lazy R1)", 1)
+    drawn: int = setting(2000, "characters of the built-in data", 20)
+    conditional: bool = setting(False, "characters to order: the built-in data's attributes are given beside the noise")
+    reading: float = setting(1.0, "weight of the attributes read off the pictures, for both sides; conditional only")
+    likeness: float = setting(50.0, "weight of the distance from the picture of these attributes and details; as above")
+    perceptual: float = setting(0.0, "weight of the same distance in the frozen network's features")
+    judged_by: int = setting(6000, "characters on which the classifier of attributes learns that scores them", 20)
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+        if self.resolution != 4 * 2 ** (len(self.channels) - 1):
+            raise ValueError(
+                f"resolution {self.resolution} does not fit {len(self.channels)} channel widths, which end at "
+                f"{4 * 2 ** (len(self.channels) - 1)} px"
+            )
+        if self.feature_size % 32:
+            raise ValueError(f"feature_size: expected a multiple of 32, got {self.feature_size}")
+        if self.conditional and (self.discriminator != "projected" or self.augment):
+            raise ValueError(
+                "conditional: expected discriminator projected and no augment (a picture is compared with its pair), "
+                f"got {self.discriminator!r} and {self.augment!r}"
+            )
+        if self.conditional and self.latent_dim < sum(attributes.DETAILS.values()):
+            raise ValueError(f"latent_dim {self.latent_dim}: details need {sum(attributes.DETAILS.values())}")
+        policies(self.augment)
+
+
+class Faces(data.Pictures):
+    """Square faces, and those of the training split, among which copies are looked for."""
+
+    def __init__(self, pictures: Tensor, training_pictures: Tensor, seed: int, training: bool):
+        super().__init__(pictures, seed, training)
+        self.training_pictures = training_pictures
+
+
+class Characters:
+    """The built-in data: of `drawn` characters every tenth is held out. Each is drawn once, when asked for."""
+
+    def __init__(self, split: str, size: int, drawn: int, seed: int):
+        self.seeds = torch.tensor(data.rows_of(split, drawn))
+        self.size, self.seed = size, seed
+
+    def __len__(self) -> int:
+        return len(self.seeds)
+
+    def batch(self, samples: range) -> Batch:
+        rows = data.sample_rows(torch.arange(samples.start, samples.stop), len(self), self.seed)
+        seeds = self.seeds[rows].tolist()
+        pictures, labels = draw_labelled(seeds, self.size)
+        details = torch.tensor([list(attributes.draw_details(seed).values()) for seed in seeds])
+        return {"image": to_float(pictures), "labels": labels, "details": details}
+
+    @cached_property
+    def all(self) -> tuple[Tensor, Tensor]:
+        """Every picture, uint8 (N, 3, H, W), and its labels (N, 6)."""
+        return draw_labelled(self.seeds.tolist(), self.size)
+
+
+class Fakes(NamedTuple):
+    """What D is shown, as its arguments: augmented, and through the frozen network where it looks through one."""
+
+    fake: tuple[Any, ...]
+    real: tuple[Any, ...]
+
+
+class AnimeTraining(Plugin):
+    """Noise, or noise and attributes, against faces."""
+
+    Settings: ClassVar[type] = Settings
+    Pipeline: ClassVar[type] = AnimePipeline
+    settings: Settings
+
+    def networks(self) -> Networks:
+        s = self.settings
+        wishes = attributes.SIZE if s.conditional else 0
+        details = tuple(attributes.DETAILS.values()) if s.conditional else ()
+        generator = AnimeGenerator(s.resolution, s.latent_dim, s.channels, wishes, details)
+        if s.discriminator == "residual":
+            return Networks({"generator": generator}, {"discriminator": ResidualDiscriminator(s.resolution)})
+        return Networks({"generator": generator}, projected(s.resolution, s.feature_size, wishes))
+
+    def data(self, source: str | None, split: str, seed: int) -> Data:
+        s = self.settings
+        if source is None:
+            return Characters(split, s.resolution, s.drawn, seed)
+        if s.conditional:
+            raise ValueError(f"conditional: only the built-in data has attributes, got the data {source!r}")
+        pictures = {name: data.read_pictures(source, name, s.resolution) for name in {split, "train"}}
+        return Faces(pictures[split], pictures["train"], seed, split == "train")
+
+    def wishes(self, batch: Batch) -> Tensor | None:
+        """y (B, attributes.SIZE) of a batch; a real and a fake picture of one row have the same."""
+        return attributes.one_hot(batch["labels"]) if self.settings.conditional else None
+
+    def noise(self, batch: Batch, step: Step) -> Tensor:
+        """z (B, latent_dim); with attributes, noise that tells the details of the batch's pictures."""
+        z = step.randn(self.settings.latent_dim)
+        return attributes.settle(z, batch["details"]) if self.settings.conditional else z
+
+    def generate(self, nets: Networks, batch: Batch, step: Step) -> Fakes:
+        made = nets["generator"](self.noise(batch, step), y=self.wishes(batch))
+        real = diff_augment(batch["image"], self.settings.augment, step.rand)
+        fake = diff_augment(made, self.settings.augment, step.rand)
+        return Fakes(real=critics.view(nets, real), fake=critics.view(nets, fake))
+
+    def critic(self, nets: Networks, batch: Batch) -> losses.Critic:
+        """D: its logits (B, heads), and with attributes those that it reads, (B, attributes.SIZE)."""
+        y = self.wishes(batch)
+        return nets["discriminator"] if y is None else partial(nets["discriminator"], y=y)
+
+    def reading(self, answer: Any, batch: Batch) -> dict[str, Tensor]:
+        """The term by which D learns to read attributes and G to write them, if there are any."""
+        if not self.settings.conditional:
+            return {}
+        return {"reading": self.settings.reading * attributes.cross_entropy(answer[1], batch["labels"])}
+
+    def discriminator_loss(self, nets: Networks, batch: Batch, fakes: Fakes, step: Step) -> Losses:
+        s, (fake, real) = self.settings, fakes
+        penalise = s.discriminator == "residual" and s.r1 > 0 and step.index % s.r1_every == 0
+        if penalise:
+            real = (real[0].detach().requires_grad_(True),)
+        verdict = losses.d_loss(s.loss, self.critic(nets, batch), real, fake)
+        terms = {"adversarial": verdict.loss} | self.reading(verdict.real, batch)
+        if penalise:
+            terms["r1"] = s.r1 * s.r1_every * losses.gradient_penalty(verdict.real, real[0])
+        return Losses(terms, verdict.metrics)
+
+    def generator_loss(self, nets: Networks, batch: Batch, fakes: Fakes, step: Step) -> Losses:
+        s, (fake, real) = self.settings, fakes
+        answer = losses.g_loss(s.loss, self.critic(nets, batch), fake, real)
+        terms = {"adversarial": answer.loss} | self.reading(answer.fake, batch)
+        return Losses(terms | (likeness(s, batch, fakes) if s.conditional else {}))
+
+    def sample(self, nets: Networks, fixed: Fixed) -> Tensor:
+        return nets["generator"](self.noise(fixed.batch, fixed.step), y=self.wishes(fixed.batch)).clamp(-1, 1)
+
+    def pipeline(self, nets: Networks) -> AnimePipeline:
+        generator = nets["generator"]
+        assert isinstance(generator, AnimeGenerator)
+        generator.measure_mean()
+        return AnimePipeline(generator, None)
+
+    def evaluate(self, pipeline: Any, data: Data, count: int) -> Evaluation:
+        """KID and its companions of seeds 0 .. count - 1 against pictures held out.
+
+        Against real pictures also a search for copies; of a conditional generator, its attributes read back.
+        """
+        assert isinstance(data, (Faces, Characters))
+        fake, judge = images.to_uint8(pipeline(range(count))), metrics.Judge()
+        real, labels = (data.pictures, None) if isinstance(data, Faces) else data.all
+        fake_features, real_features = judge(fake), judge.of_real(real)
+        scores = metrics.score_images(fake, real, fake_features, real_features)
+        _, strangeness = metrics.nearest_neighbours(fake_features, real_features)
+        strangest = strangeness[:, 0].argsort(descending=True)[:16]
+        pictures = {"Failures: the 16 farthest from any real picture, by the judge's features.": _grid(fake[strangest])}
+        protocol = f"{metrics.PROTOCOL} Seeds from 0, truncation 1, against pictures held out."
+        if isinstance(data, Faces):
+            nearness, nearest = metrics.copies(fake, data.pictures, data.training_pictures)
+            scores |= nearness
+            protocol += f" {metrics.COPIES_PROTOCOL}"
+            pictures["The 16 that come nearest to a training picture."] = _grid(fake[nearest[:16]])
+        if labels is not None and pipeline.conditional:
+            asked = torch.stack([attributes.labels(attributes.draw(seed)) for seed in range(count)])
+            scores |= readback.scores(fake, asked, real, labels, self.settings.judged_by)
+            protocol += f" {readback.PROTOCOL.format(count=self.settings.judged_by)}"
+        return Evaluation(scores, protocol, pictures)
+
+    def check_evaluation(self) -> None:
+        metrics.Judge()
+
+    @property
+    def feature_networks(self) -> str:
+        if self.settings.discriminator != "projected":
+            return ""
+        return "the discriminator looks through EfficientNet-Lite0, frozen, trained on ImageNet"
+
+
+def projected(resolution: int, feature_size: int, attributes: int = 0) -> dict[str, torch.nn.Module]:
+    """A discriminator that gives a logit for each of its heads, and the frozen network that it looks through."""
+    features = FeaturePyramid(feature_size)
+    sides = (resolution // 4, *features.sizes)
+    return {
+        "discriminator": critics.ProjectedDiscriminator(features.channels, sides, patches=False, attributes=attributes),
+        "features": features,
+    }
+
+
+def likeness(s: Any, batch: Batch, fakes: Fakes) -> dict[str, Tensor]:
+    """Where a fake has a picture that it should be, how far it is from it: pix2pix (Isola et al. 2017, eq. 4), from
+    attributes, or a small picture, instead of a sketch.
+    """
+    terms = {}
+    if s.likeness > 0:
+        terms["likeness"] = s.likeness * F.l1_loss(fakes.fake[0], batch["image"])
+    if s.perceptual > 0:
+        terms["perceptual"] = s.perceptual * losses.feature_distance(fakes.fake[1], fakes.real[1])
+    return terms
+
+
+def _grid(pictures: Tensor) -> Image.Image:
+    return images.grid(images.to_images(to_float(pictures)), columns=8)
