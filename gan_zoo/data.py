@@ -11,22 +11,20 @@ one would. Columns: `image`; `image` + `label`; `imageA` + `imageB`; `image` + `
 
 from __future__ import annotations
 
-import io
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
 from torch import Tensor
 
-from gan_zoo import images, layouts
+from gan_zoo import layouts
+from gan_zoo.decoding import DataError, images_to_tensor, pictures_of
 from gan_zoo.errors import one_line
 from gan_zoo.layouts import VALIDATION_NAMES
 
@@ -35,14 +33,11 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+__all__ = ["DataError", "images_to_tensor", "pictures_of"]  # of decoding.py, for whoever reads data
 LAYOUTS = (
     "a Hub dataset id, a folder of pictures (subfolders are labels), a folder with trainA/ and trainB/, "
     "a parquet file or a folder of them"
 )
-
-
-class DataError(ValueError):
-    """The data is not there, not readable or not of the expected layout; the message is one line for people."""
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -113,6 +108,8 @@ def _splits(source: Any, streaming: bool) -> dict[str, Any]:
     if path.is_dir():
         return _folder(path, streaming)
     name, _, revision = str(source).partition("@")
+    if name.count("/") == 1 and Path(name).parent.is_dir():
+        raise DataError(f"{source}: no such file or folder; expected {LAYOUTS}")
     if not re.fullmatch(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?", name) or name.endswith(".parquet"):
         raise DataError(f"{source}: no such file or folder, and not a Hub dataset id; expected {LAYOUTS}")
     return _load_dataset(source, name, revision=revision or None, streaming=streaming)
@@ -216,9 +213,10 @@ def _check_columns(dataset: Any, columns: Sequence[str] | None, name: str) -> An
     features = dict(dataset.features)
     if "image" not in features and "imageA" not in features:
         alone = [column for column, feature in features.items() if isinstance(feature, ImageFeature)]
+        alone = alone or [column for column in features if column.lower() in PICTURE_NAMES]
         if len(alone) == 1:
-            dataset, features = dataset.rename_column(alone[0], "image"), {"image": ImageFeature(), **features}
-            features.pop(alone[0])
+            dataset = dataset.rename_column(alone[0], "image")
+            features = {"image": features.pop(alone[0]), **features}
     expected = list(columns) if columns is not None else (["imageA", "imageB"] if "imageA" in features else ["image"])
     missing = [column for column in expected if column not in features]
     if missing:
@@ -232,10 +230,28 @@ def _check_columns(dataset: Any, columns: Sequence[str] | None, name: str) -> An
         if not stored:  # encoded bytes or paths can become pictures; numbers cannot
             kind = getattr(feature, "dtype", type(feature).__name__)
             raise DataError(f"{name}: column {column} holds {kind}; expected pictures")
+        if getattr(feature, "dtype", "") in ("string", "large_string"):
+            first = next((row[column] for row in dataset.select_columns([column]).take(1)), None)
+            if isinstance(first, str) and re.match(r"https?://|s3://|gs://", first):
+                told = "holds addresses; expected pictures: fetch them first, as img2dataset does, and give its folder"
+                raise DataError(f"{name}: column {column} {told}")
         dataset = dataset.cast_column(column, ImageFeature())
     return dataset
 
 
+PICTURE_NAMES = (
+    "img",
+    "picture",
+    "photo",
+    "pixel_values",
+    "jpg",
+    "jpeg",
+    "png",
+    "webp",
+    "file_name",
+    "filename",
+    "path",
+)
 _ENCODED = ("string", "binary", "large_string", "large_binary")
 
 
@@ -264,61 +280,10 @@ def domains(dataset: Dataset) -> dict[str, Dataset]:
 # Pictures as tensors
 
 
-def images_to_tensor(
-    dataset: Dataset, size: int | tuple[int, int], column: str = "image", rows: Iterable[int] | None = None
-) -> Tensor:
-    """Decode pictures into uint8 (N, 3, H, W); size is the side of a square, or (height, width).
-
-    A picture of another shape is scaled (Lanczos) to cover that size and cropped at the centre; one of that size is
-    taken as it is. Raises DataError naming the file or row of a picture that cannot be read.
-    """
-    from datasets import Image as ImageFeature
-
-    if column not in dataset.features:
-        raise DataError(f"no column {column}; found {', '.join(dataset.features)}")
-    height, width = (size, size) if isinstance(size, int) else size
-    encoded = dataset.select_columns([column]).cast_column(column, ImageFeature(decode=False)).with_format(None)
-    rows = [int(row) for row in (range(len(encoded)) if rows is None else rows)]
-    out = np.empty((len(rows), height, width, 3), np.uint8)
-
-    def decode(place: int, row: int, cell: dict[str, Any] | None) -> None:
-        if cell is None or (cell["bytes"] is None and cell["path"] is None):
-            raise DataError(f"row {row}: no picture in column {column}")
-        try:
-            # datasets opens paths inside archives and on the Hub as well as local ones
-            picture = Image.open(io.BytesIO(cell["bytes"])) if cell["bytes"] is not None else _open(cell["path"])
-            with picture:
-                rgb = images.to_rgb(picture)
-                if rgb.size != (width, height):
-                    rgb = ImageOps.fit(rgb, (width, height), Image.Resampling.LANCZOS)
-                out[place] = np.asarray(rgb)
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-            where = f"row {row}" + (f" ({cell['path']})" if cell["path"] else "")
-            reason = "not a picture" if isinstance(error, Image.UnidentifiedImageError) else error
-            raise DataError(f"{where}: cannot read this picture: {reason}") from error
-
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:  # PIL decodes and scales outside the GIL
-        for start in range(0, len(rows), 256):
-            some = rows[start : start + 256]
-            cells = encoded[some][column]
-            for _ in pool.map(decode, range(start, start + len(some)), some, cells):
-                pass
-    return torch.from_numpy(out).permute(0, 3, 1, 2).contiguous()
-
-
-def _open(path: str) -> Image.Image:
-    from datasets.utils.file_utils import xopen
-
-    if os.path.exists(path):
-        return Image.open(path)
-    with xopen(path, "rb") as file:  # type: ignore[no-untyped-call]
-        return Image.open(io.BytesIO(file.read()))
-
-
 @lru_cache(maxsize=2)  # both splits of a run may look at the training pictures
-def read_pictures(source: str, split: str, size: int) -> Tensor:
-    """A split of a data set as uint8 (N, 3, size, size)."""
-    return images_to_tensor(load(source, split=split), size)
+def read_pictures(source: str, split: str, size: int) -> Any:
+    """A split of a data set as uint8 (N, 3, size, size), in memory or on demand: see `pictures_of`."""
+    return pictures_of(load(source, split=split), size)
 
 
 def to_float(pictures: Tensor) -> Tensor:
@@ -327,12 +292,12 @@ def to_float(pictures: Tensor) -> Tensor:
 
 
 class Pictures:
-    """Pictures in memory, uint8 (N, C, H, W), as training data: seeded epochs, mirrored, and cropped if asked.
+    """Pictures, uint8 (N, C, H, W) or on demand, as training data: seeded epochs, mirrored, and cropped if asked.
 
     Apart from training each is given in its order, as it is. Sets used together need different `stream`s.
     """
 
-    def __init__(self, pictures: Tensor, seed: int, training: bool, *, crop: int = 0, stream: int = 0):
+    def __init__(self, pictures: Any, seed: int, training: bool, *, crop: int = 0, stream: int = 0):
         self.pictures, self.seed, self.training = pictures, seed, training
         self.crop, self.stream = crop, stream
 

@@ -7,14 +7,12 @@ each is answered with one line here, before Gradio sees it.
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
 import os
 import re
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -24,6 +22,7 @@ from starlette.responses import JSONResponse
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 from gan_zoo.crowd import BYTES_EACH, FILES_EACH, Crowd, caller
+from gan_zoo.errors import is_full
 from gan_zoo.parsing import parse_json
 
 if TYPE_CHECKING:
@@ -126,11 +125,14 @@ class Gate:
         self.app, self.folder, self.hosts, self.alive, self.endpoints = app, folder, hosts, alive, endpoints
         self.crowd = crowd or Crowd()
         self.arriving = 0  # bytes of uploads under way
+        self.root = "/" + urlsplit(os.environ.get("GRADIO_ROOT_PATH", "")).path.strip("/")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
         path = "/" + scope["path"].strip("/")
+        if self.root != "/" and path.startswith(f"{self.root}/"):  # a proxy that keeps the prefix; Gradio does the same
+            path = path.removeprefix(self.root)
         if path == HEALTH:
             alive = self.alive()
             return await JSONResponse({"alive": alive}, 200 if alive else 503)(scope, receive, send)
@@ -276,11 +278,6 @@ async def _within_patience(receive: Receive) -> Message:
         return {"type": "http.disconnect"}
 
 
-def is_full(error: BaseException) -> bool:
-    """Is a full disk the reason?"""
-    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
-
-
 def what_went_wrong(error: BaseException) -> str:
     """What a stranger is told of an error that nobody foresaw."""
     if is_full(error):
@@ -310,12 +307,12 @@ def _paths_in(answer: bytes) -> int:
 def usage(folder: str) -> tuple[int, int]:
     """Bytes and files that lie under a folder."""
     volume = files = 0
-    for path in Path(folder).rglob("*"):
-        try:
-            if path.is_file():
-                volume, files = volume + path.stat().st_size, files + 1
-        except OSError:  # swept meanwhile
-            continue
+    for place, _, names in os.walk(folder):  # which passes over folders that are swept meanwhile
+        for name in names:
+            try:
+                volume, files = volume + os.stat(os.path.join(place, name)).st_size, files + 1
+            except OSError:
+                continue
     return volume, files
 
 

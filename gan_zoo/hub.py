@@ -220,6 +220,14 @@ def answering_within(seconds: float) -> Iterator[None]:
         session.timeout = before
 
 
+def check_token(token: str | None = None) -> None:
+    """Raises WeightsError where there is no token to push with."""
+    from huggingface_hub import get_token
+
+    if not (token or get_token()):
+        raise WeightsError("pushing needs a Hugging Face token: run `hf auth login` or set HF_TOKEN")
+
+
 def push(
     folder: str | Path,
     repo_id: str,
@@ -235,11 +243,10 @@ def push(
     WeightsError: folder not whole, no token, no permission, repository public where `private` is asked, Hub
     unreachable or too slow.
     """
-    from huggingface_hub import HfApi, get_token
+    from huggingface_hub import HfApi
 
     manifest = verify(folder)
-    if not (token or get_token()):
-        raise WeightsError("pushing needs a Hugging Face token: run `hf auth login` or set HF_TOKEN")
+    check_token(token)
 
     def send() -> str:
         api = HfApi(token=token)

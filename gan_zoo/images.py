@@ -12,12 +12,14 @@ import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from fractions import Fraction
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import pillow_heif
 import torch
 import torch.nn.functional as F
 from PIL import Image, ImageCms, ImageOps, PngImagePlugin
@@ -27,15 +29,40 @@ from gan_zoo.errors import one_line
 from gan_zoo.parsing import parse_json
 from gan_zoo.tasks import Film
 
-MAX_PIXELS = 25_000_000  # a phone's photograph (12 megapixels) passes; 100 MB once decoded as RGBA
+MAX_PIXELS = 25_000_000  # a phone's photograph (24 megapixels) passes; 100 MB once decoded as RGBA
 MAX_BYTES = 20_000_000
+OWN_PIXELS, OWN_BYTES = 250_000_000, 1_000_000_000  # of the owner of a machine, on its command line and in Python
 MAX_FRAMES = 240
 
 # Formats that browsers show, and what scanners write. Pillow knows more, but some of their readers are seldom used and
 # one (EPS) runs another program.
-FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
-SUFFIXES = {".png", ".jpg", ".jpeg", ".jfif", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif"}
-EXPECTED = "expected a picture (PNG, JPEG, WebP, GIF, BMP, TIFF or AVIF)"
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF")
+SUFFIXES = {".png", ".jpg", ".jpeg", ".jfif", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".heic", ".heif"}
+EXPECTED = "expected a picture (PNG, JPEG, WebP, GIF, BMP, TIFF, AVIF or HEIC)"
+
+
+pillow_heif.register_heif_opener()  # AVIF is Pillow's own
+
+
+class Limits(NamedTuple):
+    """What a picture may have: pixels once decoded, bytes as a file."""
+
+    pixels: int
+    bytes: int
+
+
+STRANGERS = Limits(MAX_PIXELS, MAX_BYTES)
+_limits: ContextVar[Limits] = ContextVar("limits", default=STRANGERS)
+
+
+@contextmanager
+def owners_limits() -> Iterator[None]:
+    """Inside, pictures are read by the limits of a machine's owner, not by those of strangers."""
+    before = _limits.set(Limits(OWN_PIXELS, OWN_BYTES))
+    try:
+        yield
+    finally:
+        _limits.reset(before)
 
 
 class ImageError(ValueError):
@@ -46,46 +73,66 @@ class ImageError(ValueError):
 # Reading
 
 
-def read_image(
-    path: str | Path, *, max_pixels: int = MAX_PIXELS, max_bytes: int = MAX_BYTES
-) -> Image.Image:  # "RGB", or "RGBA" where the file has transparency
+def read_image(path: str | Path) -> Image.Image:  # "RGB", or "RGBA" where the file has transparency
     """The picture of a file, upright, 8 bits a channel; the first one of an animation.
 
-    Raises ImageError if the file is missing, larger than `max_bytes`, has more than `max_pixels`, is damaged, or is no
-    picture. The size is checked before anything is decoded.
+    Raises ImageError if the file is missing, larger than strangers (or inside `owners_limits`, owners) may send, is
+    damaged, or is no picture. The size is checked before anything is decoded.
     """
-    with _open(path, max_pixels, max_bytes) as image:
+    with _open(path) as image:
         image.load()
         return _eight_bit(_upright(image), Path(path).name)
 
 
-def read_frames(
-    path: str | Path, *, max_frames: int = MAX_FRAMES, max_pixels: int = MAX_PIXELS, max_bytes: int = MAX_BYTES
-) -> list[Image.Image]:
-    """All pictures of an animation (GIF, WebP, PNG), in order; one for a still picture. `max_pixels` bounds their sum.
+def read_frames(path: str | Path, *, max_frames: int = MAX_FRAMES) -> list[Image.Image]:
+    """All pictures of an animation (GIF, WebP, PNG), in order, with how long each is shown as `info["duration"]`, in
+    milliseconds; one for a still picture, also a phone's, which may hold a second one that nobody sees. Their pixels
+    are bounded in all.
 
     Raises ImageError as `read_image` does, and if there are more than `max_frames`.
     """
-    name = Path(path).name
-    with _open(path, max_pixels, max_bytes) as image:
+    name, most = Path(path).name, _limits.get().pixels
+    with _open(path) as image:
         frames = []
         while True:
             if len(frames) == max_frames:
                 raise ImageError(f"{name}: expected an animation of at most {max_frames} pictures")
-            if (len(frames) + 1) * image.width * image.height > max_pixels:
-                raise ImageError(f"{name}: expected an animation of at most {max_pixels:,} pixels in all")
+            if (len(frames) + 1) * image.width * image.height > most:
+                raise ImageError(f"{name}: expected an animation of at most {most:,} pixels in all")
             image.load()
+            duration = image.info.get("duration", 0)
             frames.append(_eight_bit(_upright(image), name))
+            frames[-1].info["duration"] = duration
+            if image.format not in ANIMATED:
+                return frames
             try:
                 image.seek(image.tell() + 1)
             except EOFError:
                 return frames
 
 
+ANIMATED = ("GIF", "WEBP", "PNG", "AVIF")  # not a phone's second exposure (MPO, HEIF), nor a TIFF's pages
+
+
+def timed(pictures: list[Image.Image], like: Sequence[Image.Image]) -> Film:
+    """A film of pictures, each shown as long as the one of `read_frames` that it was made of."""
+    seconds = tuple((frame.info.get("duration") or 100) / 1000 for frame in like)  # 0 is 100 ms, as browsers show it
+    return Film(pictures, len(seconds) / sum(seconds), seconds)
+
+
+def at_most(picture: Image.Image, side: int) -> Image.Image:
+    """The picture, or a smaller copy of one whose longer side exceeds `side`."""
+    if max(picture.size) <= side:
+        return picture
+    smaller = picture.copy()
+    smaller.thumbnail((side, side), Image.Resampling.LANCZOS)
+    return smaller
+
+
 @contextmanager
-def _open(path: str | Path, max_pixels: int, max_bytes: int) -> Iterator[Image.Image]:
+def _open(path: str | Path) -> Iterator[Image.Image]:
     """The opened, not yet decoded file; whatever goes wrong while it is used leaves as an ImageError."""
-    name = Path(path).name
+    name, (max_pixels, max_bytes) = Path(path).name, _limits.get()
     try:
         size = os.stat(path).st_size
         if size > max_bytes:
@@ -139,7 +186,9 @@ def _srgb(image: Image.Image) -> Image.Image:
 def _eight_bit(image: Image.Image, name: str) -> Image.Image:
     image = _srgb(image)
     if image.mode.startswith("I;16"):  # convert() would clip at 255 instead of scaling
-        return _from_gray(np.asarray(image).astype(np.float64) / 65535)
+        values = np.asarray(image).astype(np.float64)
+        white = next(white for white in (255, 4095, 65535) if values.max() <= white)  # cameras store 12 bits in 16
+        return _from_gray(values / white)
     if image.mode in ("I", "F"):
         return _from_gray(_unit_range(np.asarray(image).astype(np.float64), name))
     return image.convert("RGBA" if image.has_transparency_data else "RGB")
@@ -348,6 +397,13 @@ def save_film(film: Film, path: str | Path) -> Path:
     return path
 
 
+def _moments(film: Film) -> list[float]:
+    """When each picture comes, in seconds, and when the last one goes."""
+    if film.seconds:
+        return [0.0, *accumulate(film.seconds)]
+    return [i / film.fps for i in range(len(film.frames) + 1)]
+
+
 def _save_gif(film: Film, path: Path) -> None:
     """One palette for all pictures and no dithering: neither colours nor dots dance from picture to picture."""
     frames = [on_white(frame) for frame in film.frames]
@@ -355,7 +411,7 @@ def _save_gif(film: Film, path: Path) -> None:
     palette = grid(some, gap=0).quantize(256, method=Image.Quantize.FASTOCTREE)
     frames = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
     # GIF counts in hundredths of a second: rounding the moments, not the durations, keeps the film's length.
-    moments = [round(100 * i / film.fps) for i in range(len(frames) + 1)]
+    moments = [round(100 * moment) for moment in _moments(film)]
     durations = [10 * max(1, after - before) for before, after in pairwise(moments)]
     frames[0].save(path, format="GIF", save_all=True, append_images=frames[1:], duration=durations, loop=0)
 
@@ -373,9 +429,14 @@ def _save_mp4(film: Film, path: Path) -> None:
     with av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}) as container:
         stream = container.add_stream("libx264", rate=rate, options={"crf": "16", "preset": "fast"})
         stream.width, stream.height, stream.pix_fmt = width + width % 2, height + height % 2, "yuv420p"
-        for pixels in frames:
+        if film.seconds:
+            stream.codec_context.time_base = Fraction(1, 1000)
+        for pixels, moment in zip(frames, _moments(film)):
             even = np.pad(pixels, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(even, format="rgb24")))
+            shown = av.VideoFrame.from_ndarray(even, format="rgb24")
+            if film.seconds:
+                shown.pts, shown.time_base = round(1000 * moment), Fraction(1, 1000)
+            container.mux(stream.encode(shown))
         container.mux(stream.encode(None))
 
 

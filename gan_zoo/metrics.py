@@ -349,10 +349,13 @@ def copies(fake: Tensor, kept_apart: Tensor, training: Tensor, size: int = 32) -
     def small(pictures: Tensor) -> Tensor:
         return F.adaptive_avg_pool2d(pictures.float() / 255, size).flatten(1)
 
-    known = torch.cat([small(training), small(training.flip(3))])
-
     def distances(pictures: Tensor) -> Tensor:  # (N,)
-        return torch.cat([torch.cdist(x, known).amin(1) for x in small(pictures).split(256)]) / known.shape[1] ** 0.5
+        asked = small(pictures)
+        nearest = torch.full((len(asked),), torch.inf)
+        for some in training.split(512):  # of a set that may not fit into memory
+            for known in (small(some), small(some.flip(3))):
+                nearest = torch.minimum(nearest, torch.cdist(asked, known).amin(1))
+        return nearest / asked.shape[1] ** 0.5
 
     made, real = distances(fake), distances(kept_apart)
     scores = {

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from gan_zoo import images
 from gan_zoo.contract import (
     GAN,
     Batch,
@@ -110,6 +111,12 @@ class Plugin(GAN):
         A task that streams gives an iterator of results. Raises ValueError on an unknown task, preset or argument, a
         value out of bounds, or a preset for a task that needs no weights.
         """
+        if bounds == "cli":
+            with images.owners_limits():
+                return self._infer(task, preset, bounds, arguments)
+        return self._infer(task, preset, bounds, arguments)
+
+    def _infer(self, task: str | None, preset: str | None, bounds: Bounds, arguments: dict[str, Any]) -> Any:
         tasks = self.tasks()
         name = next(iter(tasks), None) if task is None else task
         if name not in tasks:

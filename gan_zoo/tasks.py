@@ -54,10 +54,11 @@ class Arg:
 
 
 class Film(NamedTuple):
-    """A moving picture: PIL frames of one size, shown `fps` times a second."""
+    """A moving picture: PIL frames of one size, shown `fps` times a second, or each as long as `seconds` say."""
 
     frames: list[Image.Image]
     fps: float
+    seconds: tuple[float, ...] = ()
 
 
 ImageFile = typing.NewType("ImageFile", str)  # path of a picture, read by gan_zoo.images

@@ -169,6 +169,19 @@ def test_a_folder_gives_a_result_per_picture(run: Run, tmp_path: Path) -> None:
     assert Probe.loads == 1
 
 
+def test_folders_within_hidden_files_and_long_names(run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    (folder / "day1").mkdir(parents=True)
+    long = "m" * 245
+    for name in ("a.png", "day1/a.png", f"{long}.png", f"{long[:-1]}n.png"):
+        Image.new("RGB", (4, 4)).save(folder / name)
+    (folder / "._a.png").write_bytes(b"\0\5\x16\7")
+    (folder / "raw.cr2").write_bytes(b"II")
+    told = run("infer", "probe.tint", "--image", folder, "--out", tmp_path / "out")
+    assert told.strip().endswith("; left out 1 .cr2") and told.startswith("wrote 4 files")
+    assert names(tmp_path / "out") == ["a.png", "day1-a.png", f"{'m' * 120}-2.png", f"{'m' * 120}-3.png"]
+
+
 def test_one_bad_picture_of_a_folder_costs_no_other(fail: Run, tmp_path: Path) -> None:
     folder = tmp_path / "in"
     folder.mkdir()
@@ -220,7 +233,10 @@ def test_flags_with_underscores_may_be_written_with_hyphens(fail: Run, tmp_path:
         ("probe.film --out o --format avi", "argument --format: invalid choice: 'avi' (choose from 'mp4', 'gif')"),
         ("probe.tint --out o", "the following arguments are required: --image"),
         ("probe.tint --out o --image nope.png", "--image: there is no file or folder 'nope.png'"),
-        ("probe.tint --out o --image .", "--image: the folder '.' holds no pictures (.avif, .bmp, .gif, .jfif, .jpeg,"),
+        (
+            "probe.tint --out o --image .",
+            "--image: the folder '.' holds no pictures (.avif, .bmp, .gif, .heic,",
+        ),
         (
             "probe.tint --out o --image . --back-ground .",
             "--image and --back_ground are both folders: give at most one",

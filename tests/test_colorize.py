@@ -369,9 +369,27 @@ def test_drawings_of_every_mode_are_read(pipeline, tmp_path, mode):
 
 
 def test_pictures_out_of_bounds_are_refused(pipeline, tmp_path):
-    Image.new("L", (5000, 20)).save(tmp_path / "wide.png")
-    with pytest.raises(ValueError, match="5000 x 20 pixels, expected sides from 16 to 4096"):
-        Colorize().paint(pipeline, image=str(tmp_path / "wide.png"))
+    Image.new("L", (500, 12)).save(tmp_path / "low.png")
+    with pytest.raises(ValueError, match="500 x 12 pixels, expected sides of at least 16"):
+        Colorize().paint(pipeline, image=str(tmp_path / "low.png"))
+
+
+def test_a_large_sheet_is_shrunk_and_its_hints_with_it(pipeline, tmp_path, monkeypatch):
+    """Hints count the pixels of the file that was given."""
+    monkeypatch.setitem(Colorize.paint.__globals__, "MAX_SIDE", 128)
+    sheet = Image.new("L", (256, 128), 255)
+    ImageDraw.Draw(sheet).ellipse([20, 16, 200, 120], outline=0, width=6)
+    sheet.save(tmp_path / "large.png")
+    sheet.resize((128, 64), Image.Resampling.LANCZOS).save(tmp_path / "small.png")
+    made = [
+        Colorize().paint(pipeline, image=str(tmp_path / f"{name}.png"), hints=json.dumps([dot]))
+        for name, dot in (
+            ("large", {"x": 201, "y": 61, "color": "#ff0000"}),
+            ("small", {"x": 100.5, "y": 30.5, "color": "#ff0000"}),
+        )
+    ]
+    assert made[0].size == made[1].size == (128, 64)
+    assert np.abs(np.asarray(made[0], float) - np.asarray(made[1], float)).mean() < 2
 
 
 @pytest.mark.parametrize(
@@ -402,7 +420,7 @@ def test_light_lines_on_dark_are_the_same_drawing(tmp_path):
     made = []
     for name, picture in (("as", sheet.convert("RGB")), ("negative", ink), ("chalk", chalk), ("blueprint", blueprint)):
         picture.save(tmp_path / f"{name}.png")
-        made.append(art.clean(art.luminance(_read(str(tmp_path / f"{name}.png"), sheet=True))))
+        made.append(art.clean(art.luminance(_read(str(tmp_path / f"{name}.png"), sheet=True)[0])))
     assert all((lines - made[0]).abs().mean() < 0.02 for lines in made)
     assert float(made[0].min()) < 0.1
 

@@ -141,11 +141,11 @@ def test_the_papers_configuration_runs(tmp_path):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"generator": "unet"}, "generator: expected light or seeing or resnet, got 'unet'"),
+        ({"generator": "unet"}, "generator: expected light, seeing or resnet, got 'unet'"),
         ({"size": 100}, "size: expected a multiple of 32"),
         ({"domains": ("one",)}, "domains and classes: expected two or none"),
         ({"pool": True}, "only the patch discriminator looks at old fakes"),
-        ({"loss": "wasserstein"}, "unknown adversarial loss 'wasserstein'"),
+        ({"loss": "wasserstein"}, "or relativistic, got 'wasserstein'"),
     ],
 )
 def test_bad_settings_say_what_was_expected(settings, message):
@@ -238,10 +238,12 @@ def test_large_pictures_keep_their_own_detail():
     torch.testing.assert_close(CycleGANPipeline(nothing, None)(x, size=128), x, atol=1e-5, rtol=0)
 
 
-def test_a_picture_too_large_or_too_small_is_refused(weights, tmp_path):
-    picture(4100, 8).save(tmp_path / "long.png")
-    with pytest.raises(ValueError, match="4100 x 8 pixels, expected sides from 8 to 4096"):
-        translate(weights, tmp_path / "long.png")
+def test_a_large_picture_is_shrunk_and_a_tiny_one_refused(weights, tmp_path):
+    picture(4100, 64).save(tmp_path / "long.png")
+    assert translate(weights, tmp_path / "long.png").translated.size == (4096, 64)
+    picture(64, 7).save(tmp_path / "low.png")
+    with pytest.raises(ValueError, match="64 x 7 pixels, expected sides of at least 8"):
+        translate(weights, tmp_path / "low.png")
 
 
 # -- weights trained elsewhere ----------------------------------------------------------------------------------------

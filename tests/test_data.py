@@ -306,3 +306,33 @@ def test_uniform_numbers_are_even_and_independent_between_streams() -> None:
     assert float(first.min()) >= 0 and float(first.max()) < 1
     assert torch.histc(first.float(), 10, 0, 1).min() > 330
     assert abs(float(torch.corrcoef(torch.stack([first, second]))[0, 1])) < 0.05
+
+
+def test_a_set_too_large_for_memory_is_decoded_on_demand(tmp_path, monkeypatch):
+    """The same pictures, in the same order, whatever fits."""
+    from gan_zoo import decoding
+
+    rows = data.load(folder(tmp_path, _=20), split="all")
+    whole = data.images_to_tensor(rows, 16)
+    monkeypatch.setattr(decoding, "IN_MEMORY", 5 * 3 * 16 * 16)  # five of them
+    some = decoding.pictures_of(rows, 16)
+    assert isinstance(some, decoding.OnDemand) and some.shape == whole.shape
+    for asked in (torch.tensor([3, 3, 0]), slice(2, 9), 4, [1, 5], torch.tensor([[7, 8]])):
+        for _ in range(2):  # decoded, and kept
+            assert torch.equal(some[asked], whole[asked])
+    assert len(some.kept) == 5
+    assert torch.equal(torch.cat(list(some.split(4))), whole)
+    in_memory, on_demand = (data.Pictures(each, seed=1, training=True, crop=8) for each in (whole, some))
+    assert torch.equal(in_memory.batch(range(6, 30))["image"], on_demand.batch(range(6, 30))["image"])
+
+
+def test_addresses_are_no_pictures():
+    rows = Dataset.from_dict({"url": ["https://example.com/a.jpg"] * 4, "image": ["https://example.com/a.jpg"] * 4})
+    with pytest.raises(data.DataError, match="column image holds addresses; expected pictures: fetch them first"):
+        data.load(rows)
+
+
+def test_a_column_of_paths_under_another_name(tmp_path):
+    Image.new("RGB", (8, 8), "red").save(tmp_path / "a.png")
+    rows = data.load(Dataset.from_dict({"img": [str(tmp_path / "a.png")] * 4}), split="all")
+    assert data.images_to_tensor(rows, 8).shape == (4, 3, 8, 8)

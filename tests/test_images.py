@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import struct
 import zlib
+from contextvars import ContextVar
 from pathlib import Path
 
 import numpy as np
@@ -112,8 +113,11 @@ def animation(path: Path, count: int = 5) -> list[Image.Image]:
     return frames
 
 
+FEW, SHORT = images.Limits(500, 10**6), images.Limits(10**6, 100)
+
+
 @pytest.mark.parametrize("suffix", ["gif", "webp", "png"])
-def test_animations(tmp_path: Path, suffix: str) -> None:
+def test_animations(tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / f"a.{suffix}"
     frames = animation(path)
     assert differ(read_image(path), frames[0]) <= 2
@@ -122,8 +126,9 @@ def test_animations(tmp_path: Path, suffix: str) -> None:
     assert max(differ(a.convert("RGB"), b) for a, b in zip(read, frames)) <= 4
     with pytest.raises(ImageError, match="at most 4 pictures"):
         read_frames(path, max_frames=4)
+    monkeypatch.setattr(images, "_limits", ContextVar("limits", default=FEW))
     with pytest.raises(ImageError, match="at most 500 pixels in all"):
-        read_frames(path, max_pixels=500)
+        read_frames(path)
 
 
 def png_header(width: int, height: int) -> bytes:
@@ -171,12 +176,14 @@ def test_bad_files_are_refused_in_one_line(tmp_path: Path, name: str, data: byte
         assert str(tmp_path) not in str(caught.value)  # a stranger need not know where uploads are kept
 
 
-def test_missing_large_and_folder(tmp_path: Path) -> None:
+def test_missing_large_and_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     colours().save(tmp_path / "a.png")
+    monkeypatch.setattr(images, "_limits", ContextVar("limits", default=SHORT))
     with pytest.raises(ImageError, match="no such file"):
         read_image(tmp_path / "b.png")
     with pytest.raises(ImageError, match="expected at most 100"):
-        read_image(tmp_path / "a.png", max_bytes=100)
+        read_image(tmp_path / "a.png")
+    monkeypatch.undo()
     with pytest.raises(ImageError, match="expected a picture"):
         read_image(tmp_path)
 
@@ -305,3 +312,55 @@ def test_colours_of_another_profile_are_shown_as_screens_show_them(tmp_path):
     assert np.abs(np.asarray(read_image(tmp_path / "swapped.png")).astype(int) - (200, 60, 40)).max() <= 6
     Image.new("RGB", (8, 8), (40, 60, 200)).save(tmp_path / "damaged.png", icc_profile=b"no profile")
     assert np.asarray(read_image(tmp_path / "damaged.png"))[0, 0].tolist() == [40, 60, 200]
+
+
+# -- what phones, cameras and owners have -----------------------------------------------------------------------------
+
+
+def test_a_phones_heic_is_read(tmp_path: Path) -> None:
+    Image.new("RGB", (64, 32), "red").save(tmp_path / "IMG_1.HEIC", quality=90)
+    assert read_image(tmp_path / "IMG_1.HEIC").size == (64, 32)
+    assert differ(read_image(tmp_path / "IMG_1.HEIC"), Image.new("RGB", (64, 32), "red")) < 6
+
+
+def test_owners_have_larger_pictures_than_strangers(tmp_path: Path) -> None:
+    """An A4 page at 600 dpi: 34.8 megapixels."""
+    Image.new("L", (4960, 7016), 255).save(tmp_path / "page.png")
+    with pytest.raises(ImageError, match="expected at most 25,000,000 in all"):
+        read_image(tmp_path / "page.png")
+    with images.owners_limits():
+        assert images.at_most(read_image(tmp_path / "page.png"), 4096).size == (2896, 4096)
+    with pytest.raises(ImageError, match="expected at most 25,000,000 in all"):
+        read_image(tmp_path / "page.png")
+
+
+def test_one_picture_of_a_phones_two(tmp_path: Path) -> None:
+    shown, hidden = Image.new("RGB", (32, 32), "red"), Image.new("RGB", (32, 32), "blue")
+    shown.save(tmp_path / "p.jpg", "MPO", save_all=True, append_images=[hidden])
+    (frame,) = read_frames(tmp_path / "p.jpg")
+    assert differ(frame, shown) < 4
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "gif"])
+def test_a_film_keeps_its_timing(tmp_path: Path, suffix: str) -> None:
+    """A pause of two seconds stays one; a GIF that says nothing has 10 pictures a second, as browsers have it."""
+    import av
+
+    frames = [Image.new("RGB", (32, 32), (40 * i, 0, 0)) for i in range(4)]
+    durations = [40, 2000, 80, 40]
+    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:], duration=durations)
+    read = read_frames(tmp_path / "a.gif")
+    film = images.timed(read, read)
+    assert film.seconds == (0.04, 2.0, 0.08, 0.04)
+    with av.open(str(images.save_film(film, tmp_path / f"f.{suffix}"))) as container:
+        moments = [float(frame.pts * frame.time_base) for frame in container.decode(video=0)]
+    assert moments == pytest.approx([0, 0.04, 2.04, 2.12], abs=0.011)
+
+
+def test_twelve_bits_in_sixteen_are_not_black(tmp_path: Path) -> None:
+    """As cameras and microscopes store them; a picture of 16 bits keeps its own white."""
+    ramp = np.linspace(0, 4095, 64).astype(np.uint16)[None].repeat(8, 0)
+    for name, values in (("twelve", ramp), ("sixteen", ramp * 16)):
+        Image.fromarray(values).save(tmp_path / f"{name}.png")
+        read = np.asarray(read_image(tmp_path / f"{name}.png"))
+        assert (read[0, 0, 0], read[0, -1, 0]) == (0, 255)

@@ -227,7 +227,10 @@ def test_runs_that_are_none_say_what_was_expected(text, message):
 @pytest.mark.parametrize(
     ("rules", "message"),
     [
-        ({"distribution": "cube"}, "distribution: expected line, gaussians, ring, disjoint, drawn, faces, got 'cube'"),
+        (
+            {"distribution": "cube"},
+            "disjoint, drawn or faces, got 'cube'",
+        ),
         ({"distribution": "drawn"}, "points: expected 1 to 400 pairs"),
         ({"distribution": "drawn", "points": ((2, 0),)}, "points: expected 1 to 400 pairs"),
         ({"width_g": 1000}, "width_g: expected a whole number from 1 to 64, got 1000"),

@@ -74,9 +74,9 @@ def test_brackets_spaces_and_jfif(tmp_path):
 def test_a_run_is_told_what_it_reads(tmp_path):
     folder(tmp_path, horse=20, zebra=10)
     for i in range(3):
-        (tmp_path / "horse" / f"IMG_{i}.HEIC").write_bytes(b"\0\0\0\x18ftypheic")
+        (tmp_path / "horse" / f"IMG_{i}.CR2").write_bytes(b"II*\0")
     told = data.describe(str(tmp_path))
-    assert told == f"{tmp_path}: 20 horse, 10 zebra; 3 held out; 3 .heic left out"
+    assert told == f"{tmp_path}: 20 horse, 10 zebra; 3 held out; 3 .cr2 left out"
 
 
 def test_half_of_a_pair_of_domains_is_named(tmp_path):

@@ -108,7 +108,9 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("path", sorted(RECIPES.glob("*.toml")), ids=lambda path: path.stem)
 def test_every_recipe_takes_two_steps(path: Path, precision: str, data: Path, tmp_path: Path) -> None:
     recipe = read_recipe(str(path))
-    plugin: Any = registry.get(recipe["plugin"])
+    slug, _, training = recipe["plugin"].partition(".")
+    plugin: Any = registry.get(slug)
+    plugin = plugin.trainings[training] if training else plugin
     settings = recipe.get("settings", {})
     names = plugin.Settings.__dataclass_fields__
     few = ["--drawn", "20"] if "drawn" in names else []

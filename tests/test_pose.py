@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from datasets import Dataset, Features, List, Value
+from datasets import Image as ImageFeature
+from PIL import Image, ImageDraw
 
 from gan_zoo import hub
 from gan_zoo.data import DataError
@@ -400,3 +402,25 @@ def test_figures_move_with_their_joints_and_masks():
     assert np.mean(np.array(inside) > 0.5) > 0.9
     flat = batch["pose"][batch["pose"][..., 2] > 0][:, :2]
     assert flat.min() >= 0 and flat.max() <= 1
+
+
+def test_joints_count_the_pixels_of_a_photo_as_one_sees_it(tmp_path):
+    """A phone stores it lying, and says in EXIF how to turn it."""
+    rows: dict[str, list] = {"image": [], "person": [], "keypoints": []}
+    for i in range(4):
+        photo = Image.new("RGB", (150, 300), "gray")
+        ImageDraw.Draw(photo).ellipse([92, 42, 108, 58], fill="red")
+        exif = Image.Exif()
+        exif[0x0112] = 6
+        lying = photo.rotate(90, expand=True) if i % 2 else photo
+        lying.save(tmp_path / f"{i}.png", exif=exif if i % 2 else Image.Exif())
+        rows["image"].append(str(tmp_path / f"{i}.png"))
+        rows["person"].append(str(i // 2))
+        rows["keypoints"].append([[100.0, 50.0, 2.0]] * 18)
+    features = Features({"image": ImageFeature(), "person": Value("string"), "keypoints": List(List(Value("float32")))})
+    Dataset.from_dict(rows, features=features).to_parquet(str(tmp_path / "p.parquet"))
+    people = read_people(str(tmp_path / "p.parquet"), "train", 64, 32)
+    assert len(people.pictures) == 2
+    for picture, pose in zip(people.pictures, people.poses):
+        red = ((picture[0] > 200) & (picture[1] < 100)).nonzero().float().mean(0)
+        np.testing.assert_allclose(pose[0, :2] * (32, 64), red.flip(0) + 0.5, atol=0.8)

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan_zoo import registry
+from gan_zoo import hub, registry
 from gan_zoo.plugin import Film, ImageFile
 
 SNAPSHOT = Path(__file__).with_name("shipped_pictures.json")
@@ -66,3 +66,11 @@ def test_shipped_weights_give_the_same_pictures(
         pytest.skip("a preset that is new: GAN_ZOO_UPDATE_SNAPSHOT=1 keeps its picture")
     expected = known[f"{slug}/{preset}"]
     assert np.abs(np.array(seen) - np.array(expected)).max() <= TOLERANCE
+
+
+@pytest.mark.parametrize("card", sorted(hub.weights_root().glob("*/*/README.md")), ids=lambda path: path.parent.name)
+def test_every_card_tells_failures(card):
+    """In words, or in pictures chosen for being the worst."""
+    text = card.read_text(encoding="utf-8")
+    told = text.partition("## Failures")[2].strip() or text.partition("Failures: ")[2].strip()
+    assert len(told) > 40

@@ -179,6 +179,8 @@ def _train(kind: Any, name: str, argv: Sequence[str], out: Path, recipe: dict[st
     )
     plugin = kind(settings)
     data = arguments["data"] or run.get("data")
+    if arguments["push_to_hub"]:
+        hub.check_token()  # before hours go into training
     preset_name = run.get("preset") or recipe.get("preset") or out.name
     preset = next((p for p in plugin.presets if p.name == preset_name), None)
     weights = plugin.train(data=data, out=out, resume=arguments["resume"], preset=preset, config=config)

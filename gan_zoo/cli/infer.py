@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gan_zoo.cli import Parser, number, whole
+from gan_zoo.errors import is_full, one_line
 
 if TYPE_CHECKING:
     from gan_zoo.plugin import Parameter, Task
@@ -48,7 +49,7 @@ def infer(args: argparse.Namespace) -> int:
     for parameter in task.parameters:
         if parameter.type is Json and Path(given.get(parameter.name, "")).suffix == ".json":
             given[parameter.name] = _read_json_file(parameter.name, Path(given[parameter.name]))
-    inputs = _inputs(task, given)
+    inputs, left_out = _inputs(task, given)
     for _, arguments in inputs:
         task.check(arguments)  # before seconds go into loading, and before anything is written
     if task.needs_weights:
@@ -62,12 +63,14 @@ def infer(args: argparse.Namespace) -> int:
         try:
             result = plugin.infer(name, preset, bounds="cli", **arguments)
             written += _write(out, stem, task, task.last(result), suffix)
-        except ValueError as error:
-            if len(inputs) == 1:
+        except (ValueError, OSError) as error:
+            if len(inputs) == 1 or is_full(error):
                 raise
             failed += 1  # one bad picture must not cost the other results
-            print(f"error: {stem}: {error}", file=sys.stderr)
-    print(f"wrote {written} {'file' if written == 1 else 'files'} to {out}")
+            print(f"error: {stem}: {one_line(error)}", file=sys.stderr)
+    lost = f"; {failed} of {len(inputs)} pictures failed" if failed else ""
+    lost += f"; left out {left_out}" if left_out else ""
+    print(f"wrote {written} {'file' if written == 1 else 'files'} to {out}{lost}")
     return 2 if failed else 0
 
 
@@ -108,8 +111,11 @@ def _add_flag(parser: Parser, parameter: Parameter) -> None:
         parser.add_argument(*names, type={int: whole, float: number}.get(parameter.type, str), metavar="V", **options)
 
 
-def _inputs(task: Task, arguments: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
-    """The calls to make, each with the stem of its results' names: one, or one per picture of a folder."""
+def _inputs(task: Task, arguments: dict[str, Any]) -> tuple[list[tuple[str, dict[str, Any]]], str]:
+    """The calls to make, each with the stem of its results' names: one, or one per picture of a folder; and what of a
+    folder is left out.
+    """
+    from gan_zoo import layouts
     from gan_zoo.images import SUFFIXES
     from gan_zoo.plugin import ImageFile
 
@@ -121,16 +127,27 @@ def _inputs(task: Task, arguments: dict[str, Any]) -> list[tuple[str, dict[str, 
     if len(folders) > 1:
         raise ValueError(f"--{folders[0]} and --{folders[1]} are both folders: give at most one")
     if not folders:
-        return [(Path(arguments[pictures[0]]).stem if pictures else "", arguments)]
+        return [(Path(arguments[pictures[0]]).stem if pictures else "", arguments)], ""
     folder = Path(arguments[folders[0]])
-    files = sorted(f for f in folder.iterdir() if f.is_file() and f.suffix.lower() in SUFFIXES)
+    some = layouts.files(folder)
+    files = [f for f in some if layouts.is_picture(f)]
     if not files:
         raise ValueError(
             f"--{folders[0]}: the folder {str(folder)!r} holds no pictures ({', '.join(sorted(SUFFIXES))})"
         )
-    stems = [f.stem for f in files]
-    stems = [f.name if stems.count(f.stem) > 1 else f.stem for f in files]  # a.jpg and a.png stay apart
-    return [(stem, {**arguments, folders[0]: str(file)}) for stem, file in zip(stems, files)]
+    calls = [(stem, {**arguments, folders[0]: str(file)}) for stem, file in zip(_stems(folder, files), files)]
+    return calls, layouts.left_out(some)
+
+
+LONGEST = 120  # characters of a result's name, of the 255 bytes that file systems take
+
+
+def _stems(folder: Path, files: list[Path]) -> list[str]:
+    """Names for the results of files, all different: a.jpg and a.png stay apart, and pictures of folders within."""
+    plain = ["-".join(f.relative_to(folder).with_suffix("").parts) for f in files]
+    stems = [f"{name}{f.suffix}" if plain.count(name) > 1 else name for name, f in zip(plain, files)]
+    short = [name[:LONGEST] for name in stems]
+    return [f"{s}-{i}" if short.count(s) > 1 else s for i, s in enumerate(short)]
 
 
 def _write(folder: Path, stem: str, task: Task, result: Any, film_suffix: str) -> int:

@@ -22,6 +22,8 @@ from gan_zoo.plugins.anime.networks import AnimeGenerator, ResidualDiscriminator
 from gan_zoo.plugins.anime.pipeline import AnimePipeline
 from gan_zoo.plugins.anime.readback import draw_labelled
 
+MOST_REAL = 10_000  # pictures held out that a score looks at, of a set too large for memory
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -65,9 +67,14 @@ class Settings:
 class Faces(data.Pictures):
     """Square faces, and those of the training split, among which copies are looked for."""
 
-    def __init__(self, pictures: Tensor, training_pictures: Tensor, seed: int, training: bool):
+    def __init__(self, pictures: Any, training_pictures: Any, seed: int, training: bool):
         super().__init__(pictures, seed, training)
         self.training_pictures = training_pictures
+
+    @cached_property
+    def some_held_out(self) -> Tensor:
+        """The first MOST_REAL of them, uint8 (N, 3, H, W)."""
+        return self.pictures if isinstance(self.pictures, Tensor) else self.pictures[:MOST_REAL]
 
 
 class Characters:
@@ -184,7 +191,7 @@ class AnimeTraining(Plugin):
         """
         assert isinstance(data, (Faces, Characters))
         fake, judge = images.to_uint8(pipeline(range(count))), metrics.Judge()
-        real, labels = (data.pictures, None) if isinstance(data, Faces) else data.all
+        real, labels = (data.some_held_out, None) if isinstance(data, Faces) else data.all
         fake_features, real_features = judge(fake), judge.of_real(real)
         scores = metrics.score_images(fake, real, fake_features, real_features)
         _, strangeness = metrics.nearest_neighbours(fake_features, real_features)
@@ -192,7 +199,7 @@ class AnimeTraining(Plugin):
         pictures = {"Failures: the 16 farthest from any real picture, by the judge's features.": _grid(fake[strangest])}
         protocol = f"{metrics.PROTOCOL} Seeds from 0, truncation 1, against pictures held out."
         if isinstance(data, Faces):
-            nearness, nearest = metrics.copies(fake, data.pictures, data.training_pictures)
+            nearness, nearest = metrics.copies(fake, real, data.training_pictures)
             scores |= nearness
             protocol += f" {metrics.COPIES_PROTOCOL}"
             pictures["The 16 that come nearest to a training picture."] = _grid(fake[nearest[:16]])
@@ -217,7 +224,9 @@ def projected(resolution: int, feature_size: int, attributes: int = 0) -> dict[s
     features = FeaturePyramid(feature_size)
     sides = (resolution // 4, *features.sizes)
     return {
-        "discriminator": critics.ProjectedDiscriminator(features.channels, sides, patches=False, attributes=attributes),
+        "discriminator": critics.ProjectedDiscriminator(
+            feature_channels=features.channels, sides=sides, patches=False, attributes=attributes
+        ),
         "features": features,
     }
 

@@ -18,14 +18,14 @@ from gan_zoo.plugin import (
     Text,
     task,
 )
-from gan_zoo.plugins.colorize.colours import parse_hints
+from gan_zoo.plugins.colorize.colours import Hint, parse_hints
 from gan_zoo.plugins.colorize.lines import clean, dark_ground, light_strokes, line_art, luminance
 from gan_zoo.plugins.colorize.pipeline import ColorizePipeline
 from gan_zoo.plugins.colorize.tab import draw_tab
 from gan_zoo.plugins.colorize.training import ColorizeTraining
 
 BLANK = 0.9  # the darkest place of a sheet without lines
-MIN_SIDE, MAX_SIDE = 16, 4096  # of what `paint` and `extract` take
+MIN_SIDE, MAX_SIDE = 16, 4096  # of what `paint` and `extract` give; larger pictures are shrunk
 
 
 class Colorize(ColorizeTraining):
@@ -104,11 +104,12 @@ class Colorize(ColorizeTraining):
             ),
         ] = 0,
     ) -> Image.Image:
-        drawing = _read(image, sheet=True)
+        drawing, scale = _read(image, sheet=True)
         lines = clean(luminance(drawing))
         if float(lines.min()) > BLANK:
             raise ValueError("image: an empty sheet; expected drawn lines, dark on light or light on dark")
-        dots = parse_hints(hints, (drawing.shape[2], drawing.shape[1]))
+        size = (round(drawing.shape[2] / scale), round(drawing.shape[1] / scale))  # hints count the file's own pixels
+        dots = [Hint(dot.x * scale, dot.y * scale, dot.color) for dot in parse_hints(hints, size)]
         return images.to_images(pipeline(lines, dots, seed))[0]
 
     @task(
@@ -124,7 +125,7 @@ class Colorize(ColorizeTraining):
         *,
         image: Annotated[ImageFile, Arg(Text("Picture", "Imagen"))],
     ) -> Image.Image:
-        lines = line_art(_read(image))
+        lines = line_art(_read(image)[0])
         return images.to_images(lines.expand(3, -1, -1)[None] * 2 - 1)[0]
 
     # -- the page ----------------------------------------------------------------------------------------------------
@@ -133,16 +134,16 @@ class Colorize(ColorizeTraining):
         draw_tab(page)
 
 
-def _read(image: str, sheet: bool = False) -> Tensor:
-    """A picture file as (3, H, W) in [0, 1], on white; sides over MAX_SIDE are refused. A `sheet` has dark lines: light
-    ones, on a dark or a transparent ground, are inverted.
+def _read(image: str, sheet: bool = False) -> tuple[Tensor, float]:
+    """A picture file as (3, H, W) in [0, 1], on white, and by what it was shrunk to MAX_SIDE. A `sheet` has dark lines:
+    light ones, on a dark or a transparent ground, are inverted.
     """
     picture = images.read_image(image)
-    if max(picture.size) > MAX_SIDE or min(picture.size) < MIN_SIDE:
-        raise ValueError(
-            f"image: {picture.width} x {picture.height} pixels, expected sides from {MIN_SIDE} to {MAX_SIDE}"
-        )
+    if min(picture.size) < MIN_SIDE:
+        raise ValueError(f"image: {picture.width} x {picture.height} pixels, expected sides of at least {MIN_SIDE}")
+    width, picture = picture.width, images.at_most(picture, MAX_SIDE)
     if sheet and picture.mode == "RGBA" and light_strokes(picture):
         picture = Image.alpha_composite(Image.new("RGBA", picture.size, "black"), picture)
     drawing = (images.to_tensor(picture)[0] + 1) / 2
-    return 1 - drawing if sheet and dark_ground(luminance(drawing)) else drawing
+    inverted = 1 - drawing if sheet and dark_ground(luminance(drawing)) else drawing
+    return inverted, picture.width / width

@@ -175,13 +175,13 @@ class ColorizeTraining(Plugin):
     def networks(self) -> Networks:
         s = self.settings
         if s.model == "pix2pix":
-            discriminator = critics.PatchDiscriminator(s.channels[0], beside=CONDITION, norm="batch")
+            discriminator = critics.PatchDiscriminator(width=s.channels[0], beside=CONDITION, norm="batch")
             return Networks({"generator": ColorizeGenerator("unet", s.channels)}, {"discriminator": discriminator})
         features = FeaturePyramid(s.feature_size)
         sides = (s.resolution // 4, *features.sizes)
         discriminator = critics.ProjectedDiscriminator(
-            features.channels, sides, (32, 64, 96, 128), head_width=64, places=s.feature_size // 32,
-            beside=1, told=CONDITION,
+            feature_channels=features.channels, sides=sides, widths=(32, 64, 96, 128), head_width=64,
+            places=s.feature_size // 32, beside=1, told=CONDITION,
         )  # fmt: skip
         nets = {"discriminator": discriminator, "features": features}
         return Networks({"generator": ColorizeGenerator("guided", s.channels)}, nets)

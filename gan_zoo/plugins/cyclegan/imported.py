@@ -14,17 +14,20 @@ from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
 
-Norm = Literal["instance", "batch"]
+Norm = Literal["instance", "affine", "batch"]
 Upsampling = Literal["transposed", "nearest"]
 
 
 class ConvNorm(nn.Module):
-    """A convolution and its norm. Only the batch norm learns a scale and a shift; the other leaves them to the bias."""
+    """A convolution and its norm. The plain instance norm learns no scale and no shift, which it leaves to a bias."""
 
     def __init__(self, conv: nn.Conv2d | nn.ConvTranspose2d, norm: Norm):
         super().__init__()
         self.conv = conv
-        self.norm = (nn.InstanceNorm2d if norm == "instance" else nn.BatchNorm2d)(conv.out_channels)
+        channels = conv.out_channels
+        self.norm = (
+            nn.BatchNorm2d(channels) if norm == "batch" else nn.InstanceNorm2d(channels, affine=norm == "affine")
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         return self.norm(self.conv(x))
@@ -33,9 +36,9 @@ class ConvNorm(nn.Module):
 class Block(nn.Module):
     """x + two 3x3 convolutions of x."""
 
-    def __init__(self, channels: int, norm: Norm):
+    def __init__(self, channels: int, norm: Norm, bias: bool):
         super().__init__()
-        kind = {"padding": 1, "padding_mode": "reflect", "bias": norm == "instance"}
+        kind = {"padding": 1, "padding_mode": "reflect", "bias": bias}
         self.first = ConvNorm(nn.Conv2d(channels, channels, 3, **kind), norm)
         self.second = ConvNorm(nn.Conv2d(channels, channels, 3, **kind), norm)
 
@@ -46,14 +49,14 @@ class Block(nn.Module):
 class ResNet(nn.Module):
     """Two halvings, `depth` residual blocks at a quarter of the size, two doublings."""
 
-    def __init__(self, width: int, depth: int, norm: Norm, upsampling: Upsampling):
+    def __init__(self, width: int, depth: int, norm: Norm, upsampling: Upsampling, bias: bool):
         super().__init__()
-        bias, self.nearest = norm == "instance", upsampling == "nearest"
+        self.nearest = upsampling == "nearest"
         self.stem = ConvNorm(nn.Conv2d(3, width, 7, padding=3, padding_mode="reflect", bias=bias), norm)
         self.downs, self.ups = nn.ModuleList(), nn.ModuleList()
         for i in (1, 2):
             self.downs.append(ConvNorm(nn.Conv2d(i * width, 2 * i * width, 3, 2, padding=1, bias=bias), norm))
-        self.blocks = nn.ModuleList(Block(4 * width, norm) for _ in range(depth))
+        self.blocks = nn.ModuleList(Block(4 * width, norm, bias) for _ in range(depth))
         for i in (4, 2):
             if self.nearest:
                 conv = nn.Conv2d(i * width, i * width // 2, 3, padding=1, bias=bias)
@@ -76,9 +79,8 @@ class ResNet(nn.Module):
 class UNet(nn.Module):
     """`depth` halvings, and as many doublings that see what went down at their size."""
 
-    def __init__(self, width: int, depth: int, norm: Norm):
+    def __init__(self, width: int, depth: int, norm: Norm, bias: bool):
         super().__init__()
-        bias = norm == "instance"
         channels = [min(2**i, 8) * width for i in range(depth)]  # of each level, 1/2 of the picture's size first
         self.downs, self.ups = nn.ModuleList(), nn.ModuleList()
         for i, (before, after) in enumerate(zip([3, *channels], channels)):
@@ -108,8 +110,9 @@ class ImportedGenerator(ModelMixin, ConfigMixin):
         architecture: "resnet" or "unet".
         width: channels of the first layer.
         depth: residual blocks of a ResNet, halvings of a U-Net.
-        normalisation: "instance" or "batch".
+        normalisation: "instance", "affine" (an instance norm that learns a scale and a shift) or "batch".
         upsampling: of a ResNet: "transposed" convolutions, or "nearest" neighbours and a convolution.
+        bias: of the convolutions before norms; None: where the norm has none.
     """
 
     @register_to_config
@@ -120,12 +123,14 @@ class ImportedGenerator(ModelMixin, ConfigMixin):
         depth: int = 9,
         normalisation: Norm = "instance",
         upsampling: Upsampling = "transposed",
+        bias: bool | None = None,
     ):
         super().__init__()
+        biased = normalisation == "instance" if bias is None else bias
         if architecture == "unet":
-            self.net = UNet(width, depth, normalisation)
+            self.net = UNet(width, depth, normalisation, biased)
         else:
-            self.net = ResNet(width, depth, normalisation, upsampling)
+            self.net = ResNet(width, depth, normalisation, upsampling, biased)
 
     @property
     def multiple(self) -> int:

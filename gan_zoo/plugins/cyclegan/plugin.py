@@ -20,12 +20,12 @@ from gan_zoo.plugin import (
     Text,
     task,
 )
-from gan_zoo.plugins.cyclegan.convert import FORMATS, read_generator
+from gan_zoo.plugins.cyclegan.convert import FORMATS, read_generators
 from gan_zoo.plugins.cyclegan.pipeline import CycleGANPipeline
 from gan_zoo.plugins.cyclegan.tab import draw_tab, find_examples
 from gan_zoo.plugins.cyclegan.training import CycleGANTraining
 
-MAX_SIDE = 4096  # of what `translate` takes
+MAX_SIDE = 4096  # of what `translate` gives; larger pictures are shrunk to it
 MAX_FRAMES = 60  # of an animation
 
 
@@ -107,7 +107,7 @@ class CycleGAN(CycleGANTraining):
         ),
     )
     formats: ClassVar[dict[str, str]] = {
-        name: f"one or two generators of {format.origin} (.pth, .bin or .safetensors), A to B first"
+        name: f"one or two generators of {format.origin} (.pth, .ckpt, .bin or .safetensors), A to B first"
         for name, format in FORMATS.items()
     }
     score: ClassVar[dict[str, float]] = {"score": 1.0}
@@ -122,7 +122,9 @@ class CycleGAN(CycleGANTraining):
     def import_weights(self, format: str, files: Sequence[Path], out: Path) -> Path:
         if len(files) > 2:
             raise ValueError(f"expected one or two generators, A to B first, got {len(files)} files")
-        generators = [read_generator(file, format) for file in files]
+        generators = [generator for file in files for generator in read_generators(file, format)]
+        if len(generators) > 2:
+            raise ValueError(f"expected one or two generators, got {len(generators)} in {len(files)} files")
         pipeline = CycleGANPipeline(generators[0], generators[1] if len(generators) > 1 else None)
         told = f"Imported from {FORMATS[format].origin}: {', '.join(Path(file).name for file in files)}."
         facts = hub.CardFacts(
@@ -175,13 +177,21 @@ class CycleGAN(CycleGANTraining):
         strength: Strength = 1.0,
         size: WorkingSize = 256,
         fps: Annotated[
-            int, Arg(Text("Pictures a second", "Imágenes por segundo"), minimum=1, maximum=30, rare=True)
-        ] = 10,
+            int,
+            Arg(
+                Text("Pictures a second", "Imágenes por segundo"),
+                info=Text("0: as in the animation.", "0: como en la animación."),
+                minimum=0,
+                maximum=30,
+                rare=True,
+            ),
+        ] = 0,
     ) -> Film:
         back = pipeline.way(direction)
         frames = [_checked(frame) for frame in images.read_frames(image, max_frames=MAX_FRAMES)]
         made = [_translated(pipeline, images.to_tensor(frame), back, strength, size) for frame in frames]
-        return Film([images.to_images(x)[0] for x in made], fps=fps)
+        pictures = [images.to_images(x)[0] for x in made]
+        return Film(pictures, fps) if fps else images.timed(pictures, frames)
 
     # -- the page ----------------------------------------------------------------------------------------------------
 
@@ -193,9 +203,9 @@ class CycleGAN(CycleGANTraining):
 
 
 def _checked(picture: Image.Image) -> Image.Image:
-    if max(picture.size) > MAX_SIDE or min(picture.size) < 8:
-        raise ValueError(f"image: {picture.width} x {picture.height} pixels, expected sides from 8 to {MAX_SIDE}")
-    return picture
+    if min(picture.size) < 8:
+        raise ValueError(f"image: {picture.width} x {picture.height} pixels, expected sides of at least 8")
+    return images.at_most(picture, MAX_SIDE)
 
 
 def _translated(pipeline: CycleGANPipeline, before: Tensor, back: bool, strength: float, size: int) -> Tensor:

@@ -114,7 +114,9 @@ class CycleGANTraining(Plugin):
             return Networks(generators, {name: critics.PatchDiscriminator() for name in ("critic_a", "critic_b")})
         features = FeaturePyramid(s.size)
         both = {
-            name: critics.ProjectedDiscriminator(features.channels, (s.size // 4, *features.sizes), places=s.size // 32)
+            name: critics.ProjectedDiscriminator(
+                feature_channels=features.channels, sides=(s.size // 4, *features.sizes), places=s.size // 32
+            )
             for name in ("critic_a", "critic_b")
         }
         return Networks(generators, {**both, "features": features})

@@ -1,4 +1,4 @@
-"""Training data: two heaps of pictures that nobody paired, and perhaps a third that both translations leave alone."""
+"""Training data: two sets of pictures that nobody paired, and perhaps a third that both translations leave alone."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ class Unpaired(data.Domains):
 
     def __init__(self, domains: dict[str, Tensor], neutral: Tensor | None, crop: int, seed: int, training: bool):
         self.domains, self.neutral = domains, neutral
-        heaps = dict(zip("ab", domains.values())) | ({} if neutral is None else {"neutral": neutral})
+        sets = dict(zip("ab", domains.values())) | ({} if neutral is None else {"neutral": neutral})
         super().__init__(
             {
-                name: data.Pictures(heap, seed, training, crop=crop, stream=stream)
-                for stream, (name, heap) in enumerate(heaps.items())
+                name: data.Pictures(pictures, seed, training, crop=crop, stream=stream)
+                for stream, (name, pictures) in enumerate(sets.items())
             }
         )
 
@@ -45,7 +45,7 @@ def read_domains(source: str | None, names: tuple[str, ...], split: str, size: i
     chosen = names or tuple(found)
     if len(chosen) != 2 or any(name not in found for name in chosen):
         raise data.DataError(f"{source}: domains {', '.join(found)}; expected two, or the names of two as --domains")
-    return {name: data.images_to_tensor(found[name], size) for name in chosen}
+    return {name: data.pictures_of(found[name], size) for name in chosen}
 
 
 @lru_cache(maxsize=4)
@@ -58,4 +58,4 @@ def read_neutral(source: str, split: str, size: int) -> Tensor:
         if label not in found:
             raise data.DataError(f"{path}: no label {label!r}; there are: {', '.join(found)}")
         rows = found[label]
-    return data.images_to_tensor(rows, size)
+    return data.pictures_of(rows, size)

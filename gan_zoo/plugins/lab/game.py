@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import math
 from typing import Any
@@ -13,7 +14,7 @@ from torch import Tensor
 from gan_zoo import losses
 from gan_zoo.duel import Duel, seeded_step
 from gan_zoo.plugin import Film, Networks
-from gan_zoo.plugins.lab.rules import FACES
+from gan_zoo.plugins.lab.rules import FACES, Rules
 from gan_zoo.plugins.lab.subjects import subject_of
 
 MOVES = ("both", "d", "g")
@@ -27,7 +28,8 @@ class Game:
 
     def __init__(self, plugin: Any, seed: int, nets: Networks | None = None):
         """plugin: a `Lab`. nets: trained networks to go on with; fresh ones, settled by the seed, if left out."""
-        self.plugin, self.seed = plugin, seed
+        self.plugin, self.seed, settings = plugin, seed, plugin.settings
+        self.rules = settings if isinstance(settings, Rules) else Rules(**dataclasses.asdict(settings))
         self.subject = subject_of(plugin.settings)
         self.head_start = 0 if nets is None else COOLED
         with torch.random.fork_rng(devices=[]):
@@ -45,7 +47,7 @@ class Game:
         self.z = self.nets["generator"].noise(self.subject.counted, random).to(self.device)
 
     def _optimizer(self, name: str) -> torch.optim.Optimizer:
-        s = self.plugin.settings
+        s = self.rules
         parameters, rate = self.nets[name].parameters(), s.rate_g if name == "generator" else s.rate_d
         if s.optimizer == "sgd":
             return torch.optim.SGD(parameters, lr=rate)
@@ -57,7 +59,7 @@ class Game:
 
     def move(self, what: str) -> None:
         """D's step ("d", G untouched), G's ("g", D frozen), or as many of both as the rules say."""
-        s = self.plugin.settings
+        s = self.rules
         if not self.frames:
             self.frames.append((0, self._glimpse()))
         cooled = 1 / (1 + self.made / s.cooling + self.head_start) if s.cooling else 1.0

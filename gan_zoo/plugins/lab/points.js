@@ -81,7 +81,7 @@ function dots(some, color) {
 
 let drawing = false;
 const put = (x, y) => {
-    if (points.length >= 300) return;
+    if (points.length >= MOST_POINTS) return;
     points.push([x, y].map((v) => Math.round(Math.min(1, Math.max(-1, v)) * 1000) / 1000));
     if (state) redraw();
 };

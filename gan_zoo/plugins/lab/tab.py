@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from gan_zoo import images
 from gan_zoo.plugin import Page, Text
 from gan_zoo.plugins.lab.game import MOVES, Game
-from gan_zoo.plugins.lab.rules import FACES_RULES, Rules
+from gan_zoo.plugins.lab.rules import FACES_RULES, MOST_POINTS, Rules
 from gan_zoo.plugins.lab.runs import faces_are_trained, take_up
 from gan_zoo.plugins.lab.subjects import FACES_SUBJECT
 
@@ -38,7 +38,7 @@ def draw_tab(page: Page, plugin: Lab) -> None:
         watched.append(("faces", WATCH_FACES, rules | FACES_RULES, faces_template()))
     with gr.Tabs(elem_classes="zoo-tasks"):
         for name, title, usual, template in watched:
-            told = f"const RULES = {json.dumps(usual)}, MOST = {MOST_AT_ONCE};\n"
+            told = f"const RULES = {json.dumps(usual)}, MOST = {MOST_AT_ONCE}, MOST_POINTS = {MOST_POINTS};\n"
             with page.make(gr.Tab, label=title, id=f"watch-{name}"):
                 page.make(
                     gr.HTML,

@@ -2,7 +2,6 @@
 // `props.value` the pose as OpenPose JSON; `POSES`, `LIMBS` and `NAMES` come from Python. With `PHOTO` it lies over a photo instead:
 // then Python gives {picture, size, joints}, and a move adds the pose as `moved`.
 const NS = 'http://www.w3.org/2000/svg';
-const MIRROR = [0, 1, 5, 6, 7, 2, 3, 4, 11, 12, 13, 8, 9, 10, 15, 14, 17, 16];
 let W = 128, H = 256, pose = structuredClone(POSES.walking), past = [], held = null, shown = null;
 
 const svg = element.querySelector('svg');

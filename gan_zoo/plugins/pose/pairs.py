@@ -23,6 +23,7 @@ from gan_zoo.plugins.pose.drawn import DrawnPeople
 from gan_zoo.plugins.pose.skeleton import cover, mirrored
 
 CONFIDENCE = np.array([0.0, 0.5, 1.0], np.float32)  # of a joint that is missing, hidden, visible
+ORIENTATION = 0x0112  # the EXIF tag
 PATN_HEADER = ["name", "keypoints_y", "keypoints_x"]
 
 
@@ -123,7 +124,7 @@ def read_people(source: str, split: str, height: int, width: int, masked: bool =
         everybody = list(dict.fromkeys(persons))
         apart = set(everybody[9::10] or everybody[-1:])
         dataset = dataset.select([i for i, p in enumerate(persons) if (p in apart) == (split == "validation")])
-    pictures = data.images_to_tensor(dataset, (height, width))
+    pictures = data.pictures_of(dataset, (height, width))
     persons = _persons(dataset)
     numbers = {person: i for i, person in enumerate(dict.fromkeys(persons))}
     keypoints = dataset.with_format(None)["keypoints"][:]
@@ -139,14 +140,15 @@ def _persons(dataset: Any) -> list[str]:
 
 
 def _sizes(dataset: Any) -> list[tuple[int, int]]:
-    """(width, height) of each picture, as stored."""
+    """(width, height) of each picture, upright: annotations count the pixels that one sees."""
     from datasets import Image as ImageFeature
 
     encoded = dataset.select_columns(["image"]).cast_column("image", ImageFeature(decode=False)).with_format(None)
     sizes = []
     for cell in encoded["image"]:
         with Image.open(io.BytesIO(cell["bytes"]) if cell["bytes"] is not None else cell["path"]) as picture:
-            sizes.append(picture.size)
+            lying = picture.getexif().get(ORIENTATION) in (5, 6, 7, 8)
+            sizes.append(picture.size[::-1] if lying else picture.size)
     return sizes
 
 

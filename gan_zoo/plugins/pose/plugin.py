@@ -204,10 +204,7 @@ def _read(image: str, longest: int = MAX_SIDE) -> tuple[Image.Image, tuple[int, 
     picture = images.on_white(images.read_image(image))
     if min(picture.size) < MIN_SIDE:
         raise ValueError(f"image: {picture.width} x {picture.height} pixels, expected sides of at least {MIN_SIDE}")
-    size = picture.size
-    if max(size) > longest:
-        picture.thumbnail((longest, longest), Image.Resampling.LANCZOS)
-    return picture, size
+    return images.at_most(picture, longest), picture.size
 
 
 class _Scene:

@@ -83,7 +83,9 @@ def _editor(page: Page, guide: Text, buttons: str, photo: bool) -> Any:
     from gan_zoo.ui.words import both
 
     built_in = {name: _pixels(name) for name in poses.POSES}
-    constants = {"PHOTO": photo, "POSES": built_in, "LIMBS": skeleton.LIMBS, "NAMES": skeleton.JOINTS}
+    constants = {
+        "PHOTO": photo, "POSES": built_in, "LIMBS": skeleton.LIMBS, "NAMES": skeleton.JOINTS, "MIRROR": skeleton.MIRROR,
+    }  # fmt: skip
     script = "".join(f"const {name} = {json.dumps(value)};\n" for name, value in constants.items())
     return page.make(
         gr.HTML,

@@ -113,7 +113,7 @@ class PoseTraining(Plugin):
         features = FeaturePyramid(None)
         sides = (s.height // 4, *(s.height // stride for stride in (4, 8, 16, 32)))
         discriminator = critics.ProjectedDiscriminator(
-            features.channels, sides, head_width=96, places=8, beside=3, told=PLANES
+            feature_channels=features.channels, sides=sides, head_width=96, places=8, beside=3, told=PLANES
         )
         return Networks(generators, {"discriminator": discriminator, "features": features})
 
