@@ -6,10 +6,12 @@ way; one that draws its own tab; and one that cannot be imported.
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 import socket
 import tempfile
+import time
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -162,4 +164,14 @@ def blocks() -> gr.Blocks:
     app, _, _ = ui.launch(zoo, host="127.0.0.1", port=port, prevent_thread_lock=True, quiet=True)
     page = app.get_blocks()
     OWN_FILES.update(path for path in (root / "cache").rglob("*") if path.is_file())
+    atexit.register(_finish, page)
     return page
+
+
+def _finish(page: gr.Blocks) -> None:
+    """Waits for what still computes: a thread that the interpreter's end meets within PyTorch aborts the process."""
+    last = time.monotonic() + 60
+    while any(page._queue.active_jobs) and time.monotonic() < last:
+        time.sleep(0.1)
+    page.close()
+    time.sleep(0.5)

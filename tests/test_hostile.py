@@ -303,3 +303,26 @@ def test_the_command_line_refuses_in_one_line_and_overwrites_nothing(arguments, 
         mine.unlink()
     error = capsys.readouterr().err
     assert message in error and error.count("\n") == 1
+
+
+@pytest.mark.parametrize("prefix", ["/zoo", "https://example.com/zoo/"])
+def test_a_proxy_that_keeps_the_prefix_is_understood(
+    prefix: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """GRADIO_ROOT_PATH: uploads are uploads, and what is closed stays closed."""
+    monkeypatch.setenv("GRADIO_ROOT_PATH", prefix)
+    seen = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        seen.append(scope["path"])
+        while (await receive()).get("more_body"):
+            pass
+        await PlainTextResponse("[]")(scope, receive, send)
+
+    client = TestClient(gate.Gate(app, lambda: str(tmp_path)))
+    assert (
+        client.post("/zoo/gradio_api/upload", content=b"x" * 2_000_000).status_code == 200
+    )  # more than a call may have
+    assert seen == ["/zoo/gradio_api/upload"]
+    assert client.get("/zoo/health").json() == {"alive": True}
+    assert client.post("/zoo/gradio_api/run/generate", json={}).status_code == 404

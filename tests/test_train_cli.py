@@ -117,3 +117,10 @@ def test_no_setting_has_the_name_of_a_flag_of_the_trainer(slug):
     settings = {field.name for field in dataclasses.fields(registry.get(slug).Settings)}
     taken = {field.name for field in dataclasses.fields(TrainConfig)} | {"plugin", "data", "recipe", "out", "resume"}
     assert not settings & taken
+
+
+def test_a_push_without_a_token_is_refused_before_training(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("huggingface_hub.get_token", lambda: None)
+    assert main(["anime", "--steps", "1", "--push-to-hub", "me/gan", "--out", str(tmp_path / "run")]) == 2
+    assert "needs a Hugging Face token" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
