@@ -4,8 +4,9 @@
     python -m gan_zoo infer PLUGIN[.TASK] [--preset P] [--ARG VALUE ...] --out DIR
     python -m gan_zoo new NAME, check NAME
 
-`python -m gan_zoo COMMAND --help` tells more, and `infer PLUGIN --help` what that GAN takes. Training is
-`python -m train PLUGIN`.
+    python -m gan_zoo train PLUGIN [--data D] [--recipe R]
+
+`python -m gan_zoo COMMAND --help` tells more, and `infer PLUGIN --help` and `train PLUGIN --help` what that GAN takes.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from gan_zoo.cli import Parser, author, infer, listing, positive, weights
+from gan_zoo.cli import Parser, author, infer, listing, positive, train, weights
 from gan_zoo.errors import one_line
 
 
@@ -61,6 +62,9 @@ def _using(command: Callable[..., Parser]) -> None:
     sub.add_argument("target", metavar="PLUGIN[.TASK]", help="the first task of the plugin unless named")
     sub.add_argument("rest", metavar="[--preset P] [--ARG VALUE ...] --out DIR", nargs=argparse.REMAINDER)
 
+    sub = command("train", _train, "train a GAN; `train PLUGIN --help` lists its settings")
+    sub.add_argument("rest", metavar="PLUGIN[.TRAINING] [--data D] [--recipe R] ...", nargs=argparse.REMAINDER)
+
     sub = command("app", _app, "open the page on this machine")
     sub.add_argument("--host", help="0.0.0.0 lets other machines in (default GRADIO_SERVER_NAME or 127.0.0.1)")
     sub.add_argument("--port", type=positive, help="default GRADIO_SERVER_PORT or 7860")
@@ -79,9 +83,10 @@ def _weights(command: Callable[..., Parser]) -> None:
     )
     sub.add_argument("--json", action="store_true")
 
-    sub = command("push", weights.push, "send the weights of a preset or run to the Hub")
-    sub.add_argument("source", metavar="PRESET_OR_RUN", help="NAME, PLUGIN/NAME, or path of a weights folder or run")
-    sub.add_argument("repo_id", metavar="REPO_ID")
+    sub = command("push", weights.push, "send the weights of a preset or run, or --all shipped ones, to the Hub")
+    sub.add_argument("source", nargs="?", metavar="PRESET_OR_RUN", help="NAME, PLUGIN/NAME, or path of a folder or run")
+    sub.add_argument("repo_id", nargs="?", metavar="REPO_ID")
+    sub.add_argument("--all", metavar="OWNER", help="every shipped preset, as OWNER/gan-zoo-PLUGIN-NAME (GAN_ZOO_HUB)")
     sub.add_argument("--revision", metavar="R", help="a branch, made if there is none")
     sub.add_argument("--private", action="store_true")
 
@@ -99,6 +104,10 @@ def _weights(command: Callable[..., Parser]) -> None:
 def _extending(command: Callable[..., Parser]) -> None:
     sub = command("new", author.new, "begin a GAN of your own: a small one that works, to be changed")
     sub.add_argument("name", metavar="NAME", help="a-z, 0-9 and _")
+    sub.add_argument(
+        "--package", type=Path, metavar="DIR", help="as a package of its own there, to install and to share"
+    )
+    sub.add_argument("--template", choices=author.TEMPLATES, default="unconditional", help="paired: picture to picture")
 
     sub = command("check", author.check, "check that a GAN keeps the contract")
     sub.add_argument("name", metavar="NAME")
@@ -109,6 +118,10 @@ def _extending(command: Callable[..., Parser]) -> None:
         "--hardware", default="cpu-basic", metavar="H", help="cpu-basic (default), zero-a10g, t4-small ..."
     )
     sub.add_argument("--private", action="store_true")
+
+
+def _train(args: argparse.Namespace) -> int:
+    return train.main(args.rest)
 
 
 def _deploy(args: argparse.Namespace) -> None:

@@ -40,7 +40,7 @@ def fitting(kind: type, values: Mapping[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """How a run trains. Every field is a flag of `python -m train` and a key of a recipe."""
+    """How a run trains. Every field is a flag of `python -m gan_zoo train` and a key of a recipe."""
 
     steps: int = setting(1000, "generator updates; the learning-rate schedule is laid over them", 1)
     hours: float = setting(0.0, "end, schedules included, after this much training over all resumes; 0: no limit")

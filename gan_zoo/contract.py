@@ -7,9 +7,11 @@ where a `GAN` becomes a `Plugin` with train, load, infer and a tab; authors impo
 from __future__ import annotations
 
 import math
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol
 
 import torch
@@ -28,7 +30,8 @@ Licence = Literal["open", "research"]
 
 @dataclass(frozen=True)
 class Preset:
-    """A set of trained weights: `weights/<slug>/<name>/`, or `repo_id` at a pinned `revision` on the Hub.
+    """A set of trained weights: `weights/<slug>/<name>/`, the same beside a package's plugin, or `repo_id` at a pinned
+    `revision` on the Hub.
 
     `licence` is "open" for weights trained only on CC0, CC BY, public-domain or generated pictures,
     "research" for weights trained on data without a clear licence.
@@ -168,8 +171,8 @@ class GAN(ABC):
     """What a GAN is and how it trains. `settings` are its hyperparameters, a frozen dataclass `Settings`.
 
     What it can learn besides is a class derived from it, with settings of its own, that names itself:
-    `class Enlarger(Anime, training="enlarger", known_by="enlarges")` is `python -m train anime.enlarger`, and weights
-    with the setting "enlarges" are its own.
+    `class Enlarger(Anime, training="enlarger", known_by="enlarges")` is trained by `python -m gan_zoo train
+    anime.enlarger`, and weights with the setting "enlarges" are its own.
     """
 
     slug: ClassVar[str]
@@ -281,6 +284,11 @@ class GAN(ABC):
             names = ", ".join(p.name for p in self.presets)
             raise ValueError(f"{self.slug} has no preset {name!r}; there are: {names}")
         return preset
+
+    @classmethod
+    def home(cls) -> Path:
+        """The folder of the plugin's module: a package may bring `weights/NAME` and `recipes/NAME.toml` in it."""
+        return Path(sys.modules[cls.__module__].__file__ or "").resolve().parent
 
     @classmethod
     def tasks(cls) -> dict[str, Task]:

@@ -319,6 +319,60 @@ class Pictures:
         return {"image": self.some(samples)}
 
 
+class Pairs:
+    """Pictures and what is to become of them, each uint8 (N, 3, H, W) or on demand: {"image", "target"}, mirrored and
+    cropped alike.
+    """
+
+    def __init__(self, pictures: Any, targets: Any, seed: int, training: bool, *, crop: int = 0):
+        if len(pictures) != len(targets):
+            raise DataError(f"{len(pictures)} pictures and {len(targets)} targets: expected pairs")
+        self.sides = {
+            name: Pictures(some, seed, training, crop=crop) for name, some in (("image", pictures), ("target", targets))
+        }
+
+    def __len__(self) -> int:
+        return len(self.sides["image"])
+
+    def batch(self, samples: range) -> dict[str, Tensor]:
+        return {name: side.some(samples) for name, side in self.sides.items()}
+
+
+@lru_cache(maxsize=2)
+def read_pairs(source: str, split: str, size: int) -> tuple[Any, Any]:
+    """Pictures and targets of a split, uint8 (N, 3, size, size) each: the columns `image` and `target`, or `imageA` and
+    `imageB`, or trainA/ and trainB/ of equal names. Raises DataError that names a picture without its pair.
+    """
+    own = any(name in VALIDATION_NAMES for name in _splits(source, False))
+    rows = load(source, split=split if own else "all")
+    if "target" in rows.features or "imageB" in rows.features:
+        columns = ("image", "target") if "target" in rows.features else ("imageA", "imageB")
+        sides = [rows.select_columns([c]).rename_column(c, "image") if c != "image" else rows for c in columns]
+    else:
+        sides = _of_equal_names(source, domains(rows))
+    if not own:
+        kept = rows_of(split, len(sides[0]))
+        sides = [side.select(kept) for side in sides]
+    pictures, targets = (pictures_of(side, size) for side in sides)
+    return pictures, targets
+
+
+def _of_equal_names(source: str, found: dict[str, Dataset]) -> list[Dataset]:
+    """Two domains, those of equal names at equal places."""
+    from datasets import Image as ImageFeature
+
+    if len(found) != 2:
+        raise DataError(f"{source}: labels {', '.join(found)}; expected columns image and target, or two folders")
+    names = []
+    for rows in found.values():
+        cells = rows.select_columns(["image"]).cast_column("image", ImageFeature(decode=False)).with_format(None)
+        names.append([Path(cell["path"] or "").stem for cell in cells["image"]])
+    if alone := sorted(set(names[0]) ^ set(names[1])):
+        where = next(label for label, some in zip(found, names) if alone[0] in some)
+        raise DataError(f"{source}: {alone[0]!r} is in {where} alone; expected pictures of equal names in both")
+    return [rows.select(np.argsort(some, kind="stable")) for rows, some in zip(found.values(), names)]
+
+
 class Domains:
     """Sets of unequal size that nobody paired: a sample is one picture of each, and an epoch the longest of them."""
 

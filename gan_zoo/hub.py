@@ -25,7 +25,7 @@ from gan_zoo.weights import MANIFEST, WeightsError, check_name, load, read_file,
 
 __all__ = [
     "MANIFEST", "CardFacts", "WeightsError", "answering_within", "cached_or_pulled", "check_name", "explain", "load",
-    "model_card", "pull", "push", "read_manifest", "resolve", "save", "verify",
+    "model_card", "on_the_hub", "pull", "push", "read_manifest", "resolve", "save", "verify",
     "weights_root",
 ]  # fmt: skip
 
@@ -56,6 +56,12 @@ def weights_root() -> Path:
     return home / "weights"
 
 
+def on_the_hub(plugin: str, preset: str) -> str | None:
+    """Where a preset lies on the Hub if it is not here: with the owner GAN_ZOO_HUB, to whom `push --all` went."""
+    owner = os.environ.get("GAN_ZOO_HUB", "").strip("/ ")
+    return f"{owner}/gan-zoo-{plugin}-{preset}" if owner else None
+
+
 def resolve(
     plugin: str,
     preset: str,
@@ -79,11 +85,13 @@ def resolve(
         return folder
     if weights_dir is not None:
         raise WeightsError(f"no weights of {plugin}/{preset} in {weights_dir}")
+    repo_id = repo_id or on_the_hub(plugin, preset)
     if repo_id is None:
         raise WeightsError(
-            f"no weights of {plugin}/{preset} in {folder}: train them (`python -m train {plugin} --out runs/{preset}`) "
-            f"and copy runs/{preset}/weights there, or fetch them (`python -m gan_zoo pull REPO_ID --out {folder}`), "
-            f"or set GAN_ZOO_WEIGHTS to a folder that holds {plugin}/{preset}"
+            f"no weights of {plugin}/{preset} in {folder}: train them (`python -m gan_zoo train {plugin} --out "
+            f"runs/{preset}`) and copy runs/{preset}/weights there, or fetch them (`python -m gan_zoo pull REPO_ID "
+            f"--out {folder}`), "
+            f"or set GAN_ZOO_WEIGHTS to a folder that holds {plugin}/{preset}, or GAN_ZOO_HUB to an owner on the Hub"
         )
     return _cached(repo_id, revision) or pull(repo_id, revision=revision)
 

@@ -33,6 +33,8 @@ def find(plugin: GAN, text: str | None = None) -> Path:
     """
     if is_preset(plugin, text):
         preset = plugin.preset(text)
+        if (own := plugin.home() / "weights" / preset.name) and (own / MANIFEST).is_file():
+            return own
         return hub.resolve(plugin.slug, preset.name, repo_id=preset.repo_id, revision=preset.revision)
     assert text is not None
     if folder := at(text):
@@ -69,7 +71,8 @@ def name_of(plugin: GAN, text: str | None) -> str:
 
 def is_here(plugin: GAN, preset: str) -> bool:
     """Do a preset's weights lie on this machine, so that nothing need be fetched?"""
-    return (hub.weights_root() / plugin.slug / plugin.preset(preset).name / MANIFEST).is_file()
+    folders = hub.weights_root() / plugin.slug, plugin.home() / "weights"
+    return any((folder / plugin.preset(preset).name / MANIFEST).is_file() for folder in folders)
 
 
 def load(plugin: GAN, text: str | None = None, *, device: Any = "cpu") -> Any:

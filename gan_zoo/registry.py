@@ -6,8 +6,8 @@ names its class in the entry-point group `gan_zoo.plugins`:
     [project.entry-points."gan_zoo.plugins"]
     rings = "rings_gan:Rings"
 
-A plugin that fails to import is listed with the reason, and the rest works; two plugins that claim one slug or one
-endpoint are an error, since callers could no longer know which of them answers.
+A plugin that fails to import is listed with the reason, and the rest works; of two that claim one slug or one endpoint
+the later one is left out, with the names of both, since callers could no longer know which of them answers.
 """
 
 from __future__ import annotations
@@ -20,19 +20,15 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import metadata
+from pathlib import Path
 from typing import Any, NamedTuple
 
-from gan_zoo import plugins
 from gan_zoo.errors import with_kind
 from gan_zoo.plugin import Plugin, Text
 
 GROUP = "gan_zoo.plugins"
 SLUG = re.compile(r"[a-z][a-z0-9_]{0,39}")  # begins endpoints, flags and folder names
 RESERVED = {"task", "preset", "bounds", "out", "format", "help"}  # already taken by `infer`, in Python or as flags
-
-
-class RegistryError(ValueError):
-    """Two plugins claim the same slug or endpoint."""
 
 
 class Broken(NamedTuple):
@@ -69,7 +65,7 @@ class Registry:
 
 @cache
 def discover() -> Registry:
-    """Every plugin there is, imported and instantiated once per process. Raises RegistryError on duplicates."""
+    """Every plugin there is, imported and instantiated once per process."""
     return collect([*_built_in(), *_installed()])
 
 
@@ -79,7 +75,7 @@ def get(slug: str) -> Plugin:
 
 
 def collect(sources: Iterable[Source]) -> Registry:
-    """The registry of these sources. Raises RegistryError on a duplicate slug or endpoint, naming both modules."""
+    """The registry of these sources. One that cannot be used, or claims a slug or endpoint that is taken, is broken."""
     registry = Registry()
     slugs: dict[str, str] = {}  # slug, and endpoint, to the path of the plugin that has it
     endpoints: dict[str, str] = {}
@@ -92,9 +88,11 @@ def collect(sources: Iterable[Source]) -> Registry:
             registry.broken.append(Broken(source.name, with_kind(error)))
             continue
         names = [(slugs, "slug", cls.slug)] + [(endpoints, "endpoint", f"{cls.slug}_{task}") for task in cls.tasks()]
-        for taken, kind, name in names:
-            if name in taken:
-                raise RegistryError(f"{taken[name]} and {source.path} both have the {kind} {name!r}")
+        if twice := [(taken[name], kind, name) for taken, kind, name in names if name in taken]:
+            first, kind, name = twice[0]
+            registry.broken.append(Broken(source.name, f"{first} and {source.path} both have the {kind} {name!r}"))
+            continue
+        for taken, _, name in names:
             taken[name] = source.path
         registry.plugins[cls.slug] = plugin
     return registry
@@ -129,9 +127,11 @@ def validate(cls: Any) -> None:
 
 
 def _built_in() -> Iterator[Source]:
-    for module in sorted(pkgutil.iter_modules(plugins.__path__), key=lambda module: module.name):
+    for module in sorted(
+        pkgutil.iter_modules([str(Path(__file__).parent / "plugins")]), key=lambda module: module.name
+    ):
         if module.ispkg:
-            path = f"{plugins.__name__}.{module.name}"
+            path = f"gan_zoo.plugins.{module.name}"
             yield Source(module.name, path, lambda path=path: importlib.import_module(path).plugin)
 
 

@@ -25,10 +25,10 @@ MAX_TEXT = 200_000  # characters of an argument
 
 
 class Text(NamedTuple):
-    """A sentence of the page in its two languages."""
+    """A sentence of the page in its two languages; without Spanish, in English for all."""
 
     en: str
-    es: str
+    es: str = ""
 
 
 @dataclass(frozen=True)

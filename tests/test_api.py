@@ -238,7 +238,7 @@ def test_every_plugin_refuses_too_many(client: Client, case: tuple[str, Task]) -
 def test_missing_weights_say_what_to_do_and_not_where_they_would_be(client: Client) -> None:
     message = refused(client, "/mirror_noise", preset="lost")
     for way in (
-        "`python -m train mirror --out",
+        "`python -m gan_zoo train mirror --out",
         "`python -m gan_zoo pull REPO_ID --out weights/mirror/lost`",
         "GAN_ZOO_",
     ):

@@ -328,14 +328,14 @@ def test_new_gives_a_gan_that_checks_trains_draws_and_measures(tmp_path: Path) -
     (tmp_path / "tests").mkdir()
     script = """
 import sys
-import train.__main__, gan_zoo.__main__
+import gan_zoo.cli.train, gan_zoo.__main__
 def zoo(line):
     print("$", line, flush=True)
     code = gan_zoo.__main__.main(line.split())
     assert code == 0, code
 zoo("new two_rings")
 zoo("check two_rings")
-assert train.__main__.main("two_rings --recipe two_rings --steps 20 --batch-size 8 --out runs/first".split()) == 0
+assert gan_zoo.cli.train.main("two_rings --recipe two_rings --steps 20 --batch-size 8 --out runs/first".split()) == 0
 zoo("infer two_rings --preset runs/first --count 2 --out few")
 zoo("infer two_rings.generate --preset runs/first/weights --count 5 --out many")
 zoo("evaluate two_rings --preset runs/first --count 50 --json")

@@ -13,6 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from gan_zoo import hub, images
+from gan_zoo.cli.train import read_recipe
 from gan_zoo.config import TrainConfig
 from gan_zoo.data import DataError
 from gan_zoo.plugin import Step
@@ -24,7 +25,6 @@ from gan_zoo.plugins.cyclegan.pipeline import CycleGANPipeline
 from gan_zoo.plugins.cyclegan.plugin import CycleGAN
 from gan_zoo.plugins.cyclegan.training import POOL, Settings, pooled
 from gan_zoo.plugins.cyclegan.unpaired import read_domains
-from train.__main__ import read_recipe
 
 TINY: dict[str, Any] = {"width": 16, "blocks": 1, "size": 64, "load": 72, "judged_at": 64, "drawn": 10}
 

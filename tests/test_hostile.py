@@ -266,7 +266,7 @@ def test_weights_that_are_not_numbers_are_never_saved_over_good_ones(tmp_path):
 
 @pytest.mark.parametrize("content", [b"[]", b"7", b"{", b'{"config": 3}', b"[" * 100_000])
 def test_a_damaged_run_is_refused_in_one_line(tmp_path, content, capsys):
-    from train.__main__ import main as train
+    from gan_zoo.cli.train import main as train
 
     (tmp_path / "run.json").write_bytes(content)
     assert train(["anime", "--resume", "--out", str(tmp_path)]) == 2

@@ -8,8 +8,8 @@ import json
 import pytest
 
 from gan_zoo import registry
+from gan_zoo.cli.train import RECIPES, main, read_recipe
 from gan_zoo.config import TrainConfig
-from train.__main__ import RECIPES, main, read_recipe
 
 SMALL = ["--resolution", "16", "--channels", "8,8,8", "--latent-dim", "8", "--discriminator", "residual"]
 SHORT = ["--steps", "2", "--batch-size", "4", "--evaluate-count", "0", "--drawn", "20", "--trackers", ""]

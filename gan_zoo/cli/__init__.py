@@ -1,4 +1,4 @@
-"""The commands of `python -m gan_zoo`, and what they share with `python -m train`."""
+"""The commands of `python -m gan_zoo`, and what they share."""
 
 from __future__ import annotations
 

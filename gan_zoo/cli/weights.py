@@ -43,10 +43,21 @@ def _setting(text: str) -> tuple[str, Any]:
 
 
 def push(args: argparse.Namespace) -> None:
-    from gan_zoo import hub, presets
+    from gan_zoo import hub, presets, registry
 
-    folder = presets.at(args.source) or _preset_weights(args.source)
-    print(hub.push(folder, args.repo_id, revision=args.revision, private=args.private))
+    if args.all is None:
+        if args.source is None or args.repo_id is None:
+            raise ValueError("push: expected PRESET_OR_RUN and REPO_ID, or --all OWNER")
+        folder = presets.at(args.source) or _preset_weights(args.source)
+        print(hub.push(folder, args.repo_id, revision=args.revision, private=args.private))
+        return
+    if args.source is not None or args.revision is not None:
+        raise ValueError("push --all OWNER: takes neither a preset nor a revision")
+    for plugin in registry.discover().plugins.values():
+        for preset in plugin.presets:
+            if presets.is_here(plugin, preset.name):
+                repo_id = f"{args.all}/gan-zoo-{plugin.slug}-{preset.name}"
+                print(hub.push(presets.find(plugin, preset.name), repo_id, private=args.private), flush=True)
 
 
 def _preset_weights(name: str) -> Path:

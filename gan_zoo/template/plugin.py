@@ -36,7 +36,7 @@ from gan_zoo.template.networks import TemplateDiscriminator, TemplateGenerator, 
 
 @dataclass(frozen=True)
 class Settings:
-    """Hyperparameters: each is a flag of `python -m train template`."""
+    """Hyperparameters: each is a flag of `python -m gan_zoo train template`."""
 
     latent: int = setting(16, "numbers of noise", 1)
     width: int = setting(16, "channels", 1)

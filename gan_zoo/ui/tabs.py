@@ -29,7 +29,7 @@ RUN = Text("Generate", "Generar")
 DICE = Text("Random", "Al azar")
 EXAMPLES = Text("Examples", "Ejemplos")
 BEHIND = Text("In words", "Con palabras")
-UNTRAINED = "{0} has no trained weights yet: train it by `python -m train {0}`, and make a preset of its run."
+UNTRAINED = "{0} has no trained weights yet: train it by `python -m gan_zoo train {0}`, and make a preset of its run."
 MORE = Text("More settings", "Más ajustes")
 LICENCES = {"open": Text("open", "abierto"), "research": Text("research only", "solo investigación")}
 

@@ -22,7 +22,7 @@ LANGUAGES = {"en": "English", "es": "Español"}
 def say(value: Any, language: str) -> Any:
     """The value with every Text in it, however deep in lists and tuples, said in one language."""
     if isinstance(value, Text):
-        return value.es if language == "es" else value.en
+        return (value.es if language == "es" else "") or value.en
     if isinstance(value, (list, tuple)):
         return type(value)(say(item, language) for item in value)
     return value

@@ -29,7 +29,7 @@ POOL = 50  # pictures of a history buffer, as in the paper
 
 @dataclass(frozen=True)
 class Settings:
-    """Hyperparameters of CycleGAN. The paper's own are in train/recipes/cyclegan-paper.toml."""
+    """Hyperparameters of CycleGAN. The paper's own are in gan_zoo/recipes/cyclegan-paper.toml."""
 
     generator: Literal["light", "seeing", "resnet"] = setting(
         "light", "'seeing' looks through EfficientNet-Lite0; 'resnet' is the paper's of `blocks` (9), `width` 64"

@@ -50,7 +50,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Rules(Settings):
-    """The rules of a fight that is watched; `python -m train` has optimisers, rates and batches of its own."""
+    """The rules of a fight that is watched; `python -m gan_zoo train` has optimisers, rates and batches of its own."""
 
     optimizer: Literal["adam", "sgd"] = setting("adam", "of both sides")
     rate_g: float = setting(0.003, "learning rate of G at the start", 0, 1)
