@@ -4,7 +4,7 @@ PORT ?= 7860
 PY := .venv/bin/python
 CPU_WHEELS := https://download.pytorch.org/whl/cpu
 
-.PHONY: app test lint format bench clean
+.PHONY: app test lint format bench docs gallery boot clean
 
 app: .venv/.app
 	$(PY) -m gan_zoo app --port $(PORT)
@@ -24,6 +24,17 @@ format: .venv/.dev
 
 bench: .venv/.dev
 	$(PY) -m benchmarks.run $(ARGS)
+
+docs: .venv/.app
+	$(PY) -m gan_zoo docs --out docs/endpoints.md
+
+# Pictures of the README, from the shipped weights.
+gallery: .venv/.app
+	$(PY) -m benchmarks.gallery
+
+# Does a running page work? make boot URL=https://owner-gan-zoo.hf.space
+boot: .venv/.app
+	$(PY) -m gan_zoo boot $(or $(URL),http://127.0.0.1:$(PORT))
 
 $(PY):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: Python 3.11 or newer is needed, PYTHON=$(PYTHON) is older"; exit 2; }

@@ -17,7 +17,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from gan_zoo.cli import Parser, author, infer, listing, positive, train, weights
+from gan_zoo.cli import Parser, author, calls, infer, listing, positive, train, weights
 from gan_zoo.errors import one_line
 
 
@@ -111,6 +111,13 @@ def _extending(command: Callable[..., Parser]) -> None:
 
     sub = command("check", author.check, "check that a GAN keeps the contract")
     sub.add_argument("name", metavar="NAME")
+
+    sub = command("docs", calls.docs, "write down every endpoint, with ready calls")
+    sub.add_argument("--out", type=Path, default=Path("docs/endpoints.md"), metavar="FILE")
+
+    sub = command("boot", calls.boot, "does a running page work? Opens it, and calls every endpoint once")
+    sub.add_argument("url", metavar="URL", help="http://127.0.0.1:7860, or the address of a Space")
+    sub.add_argument("--seconds", type=positive, default=120, metavar="S", help="for each call (default 120)")
 
     sub = command("deploy", _deploy, "put the page on Hugging Face Spaces")
     sub.add_argument("space_id", metavar="SPACE_ID", help="OWNER/NAME")

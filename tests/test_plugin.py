@@ -181,7 +181,9 @@ def test_a_plugin_without_weights_says_so_in_place_of_its_results() -> None:
         drawn = ui.Page(Template(), ui.Words())
         drawn.standard()
         drawn.complete()
-    notices = [b.value for b in page.blocks.values() if isinstance(b, gr.HTML) and "python -m gan_zoo train" in str(b.value)]
+    notices = [
+        b.value for b in page.blocks.values() if isinstance(b, gr.HTML) and "python -m gan_zoo train" in str(b.value)
+    ]
     assert len(notices) == 1 and "template has no trained weights yet" in notices[0]
     buttons = [b for b in page.blocks.values() if isinstance(b, gr.Button) and "zoo-run" in (b.elem_classes or [])]
     assert [button.interactive for button in buttons] == [False]
