@@ -158,6 +158,7 @@ class Task:
     `streams`: the function is a generator of such results, each of which replaces the one before.
     `first_look`: the page shows what its defaults give before anyone asks, where it has defaults for all.
     `needs_weights`: without, no preset is loaded, and the task has none to name.
+    `gpu_seconds`: for how long a ZeroGPU Space lends a GPU to a call.
     """
 
     name: str
@@ -169,6 +170,7 @@ class Task:
     first_look: bool = True
     needs_weights: bool = True
     streams: bool = False
+    gpu_seconds: int = 5
 
     def last(self, result: Any) -> Any:
         """What a call gave; of a task that streams, what it ends with. Raises ValueError if it streams nothing."""
@@ -197,17 +199,25 @@ class Task:
 
 
 def task(
-    title: Text, summary: Text, name: str | None = None, *, first_look: bool = True, needs_weights: bool = True
+    title: Text,
+    summary: Text,
+    name: str | None = None,
+    *,
+    first_look: bool = True,
+    needs_weights: bool = True,
+    gpu_seconds: int = 5,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Marks a method `(self, pipeline, *, argument: Annotated[type, Arg(...)] = default) -> result` as a task.
 
     The task is called as the method is, unless `name` says otherwise (a task "generate" cannot be the method
     `generate`, which is the training's). Without `first_look` the page computes nothing before it is asked. A task that
     needs no weights is a method `(self, *, ...)`, and one that returns an Iterator of results streams them.
+    `gpu_seconds`: for how long a ZeroGPU Space lends a GPU to a call; a visitor has some minutes of that a day.
     """
 
     def mark(function: Callable[..., Any]) -> Callable[..., Any]:
-        function.__task__ = (name or function.__name__, title, summary, first_look, needs_weights)  # pyright: ignore[reportFunctionMemberAccess]
+        told = (name or function.__name__, title, summary, first_look, needs_weights, gpu_seconds)
+        function.__task__ = told  # pyright: ignore[reportFunctionMemberAccess]
         return function
 
     return mark
@@ -230,7 +240,7 @@ def sign(result: Any, slug: str, task: str, preset: str | None, arguments: dict[
 
 
 def read_task(function: Callable[..., Any]) -> Task:
-    name, title, summary, first_look, needs_weights = function.__task__  # pyright: ignore[reportFunctionMemberAccess]
+    name, title, summary, first_look, needs_weights, gpu_seconds = function.__task__  # pyright: ignore[reportFunctionMemberAccess]
     hints = typing.get_type_hints(function, include_extras=True)
     parameters = []
     for parameter in list(inspect.signature(function).parameters.values())[1 + needs_weights :]:  # self, pipeline
@@ -244,7 +254,9 @@ def read_task(function: Callable[..., Any]) -> Task:
         (result,) = typing.get_args(result)
     outputs = typing.get_type_hints(result) if hasattr(result, "_fields") and result is not Film else {"result": result}
     outputs = {output: _unless_none(kind) for output, kind in outputs.items()}
-    return Task(name, title, summary, function, tuple(parameters), outputs, first_look, needs_weights, streams)
+    return Task(
+        name, title, summary, function, tuple(parameters), outputs, first_look, needs_weights, streams, gpu_seconds
+    )
 
 
 def _unless_none(kind: Any) -> Any:

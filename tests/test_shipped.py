@@ -74,3 +74,10 @@ def test_every_card_tells_failures(card):
     text = card.read_text(encoding="utf-8")
     told = text.partition("## Failures")[2].strip() or text.partition("Failures: ")[2].strip()
     assert len(told) > 40
+
+
+def test_the_readme_tells_what_the_cards_tell():
+    """Write it anew: make gallery."""
+    from benchmarks.gallery import table
+
+    assert table() in (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")

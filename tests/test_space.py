@@ -63,8 +63,9 @@ decorated = []
 
 def GPU(task=None, *, duration=None):
     def decorate(function):
-        decorated.append((function.__qualname__, duration))
+        decorated.append([function.__qualname__, None])
         def call(*arguments):
+            decorated[-1][1] = duration(*arguments)
             try:
                 return function(*arguments)
             except gr.Error as error:
@@ -119,7 +120,7 @@ def test_zero_gpu_finds_models_on_cuda_and_refusals_keep_their_words(tmp_path: P
     at_start, later, decorated, words, refusal = visit(tmp_path, cuda=True)
     assert at_start == [["lost", "cuda"], ["glass", "cuda"]]  # one that cannot be loaded does not stop the others
     assert later == [["lost", "cuda"]]
-    assert decorated == [["_here", 60]]
+    assert decorated == [["_here", 5]]
     assert words == "hello"
     assert refusal.startswith("no weights of mirror/lost in weights/mirror/lost: train them")
 
@@ -127,7 +128,7 @@ def test_zero_gpu_finds_models_on_cuda_and_refusals_keep_their_words(tmp_path: P
 def test_without_a_gpu_a_space_loads_when_asked(tmp_path: Path) -> None:
     at_start, later, decorated, words, refusal = visit(tmp_path, cuda=False)
     assert (at_start, later) == ([], [["glass", "cpu"], ["lost", "cpu"]])
-    assert (decorated, words) == ([["_here", 60]], "hello")
+    assert (decorated, words) == ([["_here", 5]], "hello")
     assert "train them" in refusal
 
 

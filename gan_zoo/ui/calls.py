@@ -73,7 +73,10 @@ def on_gpu(function: Callable[..., Any]) -> Callable[..., Any]:
         return function
     import spaces  # pyright: ignore[reportMissingImports]
 
-    return spaces.GPU(duration=CALL_SECONDS)(function)
+    def seconds(slug: str, task: str, *_: Any) -> int:
+        return plugins[slug].tasks()[task].gpu_seconds
+
+    return spaces.GPU(duration=seconds)(function)
 
 
 def infer(slug: str, task: str, preset: str | None, arguments: dict[str, Any]) -> Any:

@@ -257,6 +257,7 @@ class Anime(AnimeTraining):
             "A film from the face of one seed to the face of another, and back.",
             "Una película de la cara de una semilla a la de otra, y vuelta.",
         ),
+        gpu_seconds=10,
     )
     def interpolate(
         self,

@@ -167,6 +167,7 @@ class CycleGAN(CycleGANTraining):
             "Each picture of an animated GIF, WebP or PNG goes to the other domain.",
             "Cada imagen de un GIF, WebP o PNG animado pasa al otro dominio.",
         ),
+        gpu_seconds=30,
     )
     def animate(
         self,

@@ -141,6 +141,7 @@ class Pose(PoseTraining):
             "The person of a picture moves through a sequence of poses.",
             "La persona de una imagen se mueve por una serie de posturas.",
         ),
+        gpu_seconds=20,
     )
     def animate(
         self,
