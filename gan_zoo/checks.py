@@ -62,8 +62,17 @@ class Bench:
 
 
 def check_class(bench: Bench) -> None:
-    """The class says what it is, and every task says what it takes."""
+    """The class says what it is, and every task what it takes, within bounds that strangers cannot leave."""
     registry.validate(type(bench.plugin))
+    for name, task in type(bench.plugin).tasks().items():
+        for p in task.parameters:
+            known = p.choices is not None or p.type in (int, float, bool, str, Json, ImageFile)
+            assert known, f"task {name}: {p.name!r} is a {p.type}, which no form, flag or endpoint can ask for"
+            if p.type in (int, float):
+                ends = p.arg.minimum, p.maximum("page")
+                assert None not in ends, (
+                    f"task {name}: {p.name!r} has no minimum and maximum: a stranger may ask for 10**9"
+                )
 
 
 def check_networks(bench: Bench) -> None:
@@ -141,6 +150,8 @@ def _check_state(state: dict[str, Any], path: Path) -> None:
 def check_sample(bench: Bench) -> None:
     """The progress grid: pictures (N, 3, H, W) in [-1, 1], the same from the same noise."""
     batch = bench.plugin.data(None, "validation", 0).batch(range(BATCH))
+    for _, network in bench.nets.items():
+        network.eval()  # as the trainer draws it: dropout is no fault
     with torch.no_grad():
         first, second = (bench.plugin.sample(bench.nets, Fixed(batch, bench.step())) for _ in range(2))
     assert first.ndim == 4 and first.shape[1] == 3, f"sample gave {tuple(first.shape)}, expected (N, 3, H, W)"

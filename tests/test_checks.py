@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 import torch
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from toy import Toy
 
 from gan_zoo import checks
-from gan_zoo.plugin import Losses, Networks
+from gan_zoo.plugin import Arg, Losses, Networks, Text, task
 
 
 class UsesMore(Toy):
@@ -61,9 +61,23 @@ class Corrupting(Toy):
         return nets
 
 
+class Boundless(Toy):
+    @task(Text("Much"), Text("As much as one likes."))
+    def much(self, pipeline: Any, *, many: Annotated[int, Arg(Text("Many"), minimum=1)] = 2) -> str:
+        return "x" * many
+
+
+class TakesAList(Toy):
+    @task(Text("Much"), Text("As many as one likes."))
+    def much(self, pipeline: Any, *, some: Annotated[list, Arg(Text("Some"))] = ()) -> str:  # pyright: ignore
+        return "x"
+
+
 @pytest.mark.parametrize(
     ("faulty", "found"),
     [
+        (Boundless, r"'many' has no minimum and maximum: a stranger may ask for 10\*\*9"),
+        (TakesAList, r"'some' is a .*list.*, which no form, flag or endpoint can ask for"),
         (Corrupting, r"discriminator.net.0.3 is a 1x1 convolution of 3000 to 1 channels .*use nn.Linear"),
         (UsesMore, r"'generator' is used by its 'config': .*call it as a function"),
         (KeepsAnObject, r"step.state\['moment'\] is a Pattern, which a checkpoint cannot bring back"),
