@@ -7,10 +7,7 @@ from pathlib import Path
 
 from gan_zoo import hub
 
-FILES = (
-    "app.py", "README.md", "LICENSE", "requirements.txt", "pyproject.toml", "gan_zoo/*", "weights/*", "docs/gallery/*",
-    "docs/page.png",
-)  # fmt: skip
+FILES = ("app.py", "README.md", "LICENSE", "requirements.txt", "pyproject.toml", "gan_zoo/*", "weights/*", "docs/*")
 SILENCE = 60.0  # seconds that the Hub may take to answer
 CPU_WHEELS = "--extra-index-url https://download.pytorch.org/whl/cpu\n"
 

@@ -21,6 +21,7 @@ from starlette.formparsers import MultiPartException
 from starlette.responses import JSONResponse
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
+from gan_zoo import __version__
 from gan_zoo.crowd import BYTES_EACH, FILES_EACH, Crowd, caller
 from gan_zoo.errors import is_full
 from gan_zoo.parsing import parse_json
@@ -36,6 +37,7 @@ MAX_FILES = 20_000  # and how many files
 SESSION = re.compile(r"[A-Za-z0-9_-]{1,64}")
 UPLOAD = "/gradio_api/upload"
 JOIN = "/gradio_api/queue/join"
+OPENAPI = "/gradio_api/openapi.json"
 CALL = re.compile(r"/gradio_api/call(/v2)?/([^/]+)")
 CALL_FORM = "/gradio_api/call/v2/ENDPOINT"  # as callers are told it
 HEALTH = "/health"
@@ -148,7 +150,9 @@ class Gate:
             await send(message)
 
         try:
-            if scope["method"] in ("GET", "HEAD", "OPTIONS"):
+            if path == OPENAPI and scope["method"] == "GET":
+                await self._openapi(scope, receive, noted)
+            elif scope["method"] in ("GET", "HEAD", "OPTIONS"):
                 with self._listening(path, scope):
                     await self.app(self._at_home(path, scope), receive, noted)
             elif path == UPLOAD:
@@ -162,6 +166,20 @@ class Gate:
             status = 507 if is_full(error) else 500
             await JSONResponse({"detail": what_went_wrong(error)}, status)(scope, receive, send)
         return None
+
+    async def _openapi(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Gradio's description of the endpoints, with the version of this API, not of Gradio."""
+        body = b""
+
+        async def kept(message: Message) -> None:
+            nonlocal body
+            body += message.get("body", b"")
+
+        await self.app(scope, receive, kept)
+        told = parse_json(body)
+        if isinstance(told, dict) and isinstance(told.get("info"), dict):
+            told["info"] |= {"title": "GAN Zoo", "version": __version__}
+        await JSONResponse(told)(scope, receive, send)
 
     def _listening(self, path: str, scope: Scope) -> AbstractContextManager[None]:
         """Notes for as long as a request lasts to whose results it listens."""

@@ -379,10 +379,11 @@ def test_check_tells_what_breaks_the_contract(
     monkeypatch.setattr(registry, "get", lambda slug: Cheat())
     assert main(["check", "probe"]) == 2
     wrong = [line for line in capsys.readouterr().out.splitlines() if line.startswith("FAIL")]
-    assert len(wrong) == 3
-    assert wrong[0].endswith("the D half changed ['generator']")
-    assert wrong[1].endswith("task generate gave another result for the same arguments")
-    assert wrong[2].endswith("the first pictures depend on how many are asked for")
+    assert len(wrong) == 4
+    assert wrong[0].endswith("'count' has no minimum and maximum: a stranger may ask for 10**9")
+    assert wrong[1].endswith("the D half changed ['generator']")
+    assert wrong[2].endswith("task generate gave another result for the same arguments")
+    assert wrong[3].endswith("the first pictures depend on how many are asked for")
 
 
 # ---------------------------------------------------------------------------------------------------------------------

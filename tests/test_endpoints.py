@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import subprocess
+import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import page_server
 import pytest
 from PIL import Image
 
+import gan_zoo
 from gan_zoo import registry
 from gan_zoo.__main__ import main
 from gan_zoo.cli import calls
@@ -83,3 +85,9 @@ def test_boot_calls_every_endpoint_and_tells_what_fails(
     assert "FAIL  /crayon_paint: the page has no such endpoint" in capsys.readouterr().err
     assert main(["boot", "http://127.0.0.1:9"]) == 2
     assert "http://127.0.0.1:9: " in capsys.readouterr().err
+
+
+def test_openapi_tells_of_this_api(site: str) -> None:
+    told = json.loads(urllib.request.urlopen(f"{site}/gradio_api/openapi.json").read())
+    assert told["info"]["version"] == gan_zoo.__version__
+    assert {path.rsplit("/", 1)[-1] for path in told["paths"]} >= set(SECTIONS)
