@@ -33,7 +33,8 @@ def find(plugin: GAN, text: str | None = None) -> Path:
     """
     if is_preset(plugin, text):
         preset = plugin.preset(text)
-        if (own := plugin.home() / "weights" / preset.name) and (own / MANIFEST).is_file():
+        own = plugin.home() / "weights" / preset.name  # which a package may bring
+        if (own / MANIFEST).is_file():
             return own
         return hub.resolve(plugin.slug, preset.name, repo_id=preset.repo_id, revision=preset.revision)
     assert text is not None

@@ -15,7 +15,7 @@ import sys
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
 
 from gan_zoo.cli import Parser
 from gan_zoo.config import TrainConfig, fitting
@@ -65,11 +65,13 @@ def _true_or_false(text: str) -> bool:
 
 
 def _add_flags(parser: Parser, title: str, defaults: Any) -> None:
-    group = parser.add_argument_group(title)
+    group, kinds = parser.add_argument_group(title), get_type_hints(type(defaults))
     for field in dataclasses.fields(defaults):
         default = getattr(defaults, field.name)
         shown = ",".join(map(str, default)) if isinstance(default, tuple) else default
         about = field.metadata.get("help", "")
+        if get_origin(kinds[field.name]) is Literal:
+            about = "; ".join(filter(None, [about, ", ".join(map(str, get_args(kinds[field.name])))]))
         group.add_argument(
             "--" + field.name.replace("_", "-"),
             dest=field.name,
