@@ -1,10 +1,6 @@
 """GAN Zoo: a registry of GAN plugins that train, load and infer. Importing it loads nothing heavy.
 
-import gan_zoo
-
-zebra = gan_zoo.load("cyclegan", "horse2zebra")(image="horse.jpg").translated
-faces = gan_zoo.load("anime")(seed=7, count=4)
-gan_zoo.plugins()["pose"].tasks()
+`gan_zoo.load(PLUGIN, PRESET)` gives trained weights that can be asked, `gan_zoo.plugins()` what there is (README.md).
 """
 
 from __future__ import annotations

@@ -9,13 +9,15 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 
-def setting(default: Any, about: str, low: float = 0.0, high: float = math.inf) -> Any:
-    """A field of a dataclass of settings: its default, what it means and why, and the range of a number."""
-    return field(default=default, metadata={"help": about, "range": (low, high)})
+def setting(default: Any, about: str, low: float = 0.0, high: float = math.inf, *, multiple: int = 1) -> Any:
+    """A field of a dataclass of settings: its default, what it means and why, the range of a number, and of what it is
+    a multiple.
+    """
+    return field(default=default, metadata={"help": about, "range": (low, high), "multiple": multiple})
 
 
 def check_settings(settings: Any) -> None:
-    """Raises ValueError for a field that is none of its Literal's values, or a number that is out of its range."""
+    """Raises ValueError for a field that is none of its Literal's values, or a number that is not as `setting` says."""
     kinds = get_type_hints(type(settings))
     for known in fields(settings):
         value, kind = getattr(settings, known.name), kinds[known.name]
@@ -30,6 +32,8 @@ def check_settings(settings: Any) -> None:
             number = "a whole number" if kind is int else "a number"
             span = f"of at least {low:g}" if math.isinf(high) else f"from {low:g} to {high:g}"
             raise ValueError(f"{known.name}: expected {number} {span}, got {str(value)[:40]}")
+        if (multiple := known.metadata["multiple"]) > 1 and value % multiple:
+            raise ValueError(f"{known.name}: expected a multiple of {multiple}, got {value}")
 
 
 def fitting(kind: type, values: Mapping[str, Any]) -> dict[str, Any]:

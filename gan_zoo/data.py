@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from gan_zoo import layouts
-from gan_zoo.decoding import DataError, images_to_tensor, pictures_of
+from gan_zoo.decoding import DataError, encoded, images_to_tensor, pictures_of
 from gan_zoo.errors import one_line
 from gan_zoo.layouts import VALIDATION_NAMES
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-__all__ = ["DataError", "images_to_tensor", "pictures_of"]  # of decoding.py, for whoever reads data
+__all__ = ["DataError", "encoded", "images_to_tensor", "pictures_of"]  # of decoding.py, for whoever reads data
 LAYOUTS = (
     "a Hub dataset id, a folder of pictures (subfolders are labels), a folder with trainA/ and trainB/, "
     "a parquet file or a folder of them"
@@ -319,7 +319,20 @@ class Pictures:
         return {"image": self.some(samples)}
 
 
-class Pairs:
+class Domains:
+    """Sets of unequal size that nobody paired: a sample is one picture of each, and an epoch the longest of them."""
+
+    def __init__(self, sets: dict[str, Pictures]):
+        self.sets = sets
+
+    def __len__(self) -> int:
+        return max(map(len, self.sets.values()))
+
+    def batch(self, samples: range) -> dict[str, Tensor]:
+        return {name: pictures.some(samples) for name, pictures in self.sets.items()}
+
+
+class Pairs(Domains):
     """Pictures and what is to become of them, each uint8 (N, 3, H, W) or on demand: {"image", "target"}, mirrored and
     cropped alike.
     """
@@ -327,15 +340,8 @@ class Pairs:
     def __init__(self, pictures: Any, targets: Any, seed: int, training: bool, *, crop: int = 0):
         if len(pictures) != len(targets):
             raise DataError(f"{len(pictures)} pictures and {len(targets)} targets: expected pairs")
-        self.sides = {
-            name: Pictures(some, seed, training, crop=crop) for name, some in (("image", pictures), ("target", targets))
-        }
-
-    def __len__(self) -> int:
-        return len(self.sides["image"])
-
-    def batch(self, samples: range) -> dict[str, Tensor]:
-        return {name: side.some(samples) for name, side in self.sides.items()}
+        both = {"image": pictures, "target": targets}
+        super().__init__({name: Pictures(some, seed, training, crop=crop) for name, some in both.items()})
 
 
 @lru_cache(maxsize=2)
@@ -359,31 +365,13 @@ def read_pairs(source: str, split: str, size: int) -> tuple[Any, Any]:
 
 def _of_equal_names(source: str, found: dict[str, Dataset]) -> list[Dataset]:
     """Two domains, those of equal names at equal places."""
-    from datasets import Image as ImageFeature
-
     if len(found) != 2:
         raise DataError(f"{source}: labels {', '.join(found)}; expected columns image and target, or two folders")
-    names = []
-    for rows in found.values():
-        cells = rows.select_columns(["image"]).cast_column("image", ImageFeature(decode=False)).with_format(None)
-        names.append([Path(cell["path"] or "").stem for cell in cells["image"]])
+    names = [[Path(cell["path"] or "").stem for cell in encoded(rows)["image"]] for rows in found.values()]
     if alone := sorted(set(names[0]) ^ set(names[1])):
         where = next(label for label, some in zip(found, names) if alone[0] in some)
         raise DataError(f"{source}: {alone[0]!r} is in {where} alone; expected pictures of equal names in both")
     return [rows.select(np.argsort(some, kind="stable")) for rows, some in zip(found.values(), names)]
-
-
-class Domains:
-    """Sets of unequal size that nobody paired: a sample is one picture of each, and an epoch the longest of them."""
-
-    def __init__(self, sets: dict[str, Pictures]):
-        self.sets = sets
-
-    def __len__(self) -> int:
-        return max(map(len, self.sets.values()))
-
-    def batch(self, samples: range) -> dict[str, Tensor]:
-        return {name: pictures.some(samples) for name, pictures in self.sets.items()}
 
 
 # ---------------------------------------------------------------------------------------------------------------------

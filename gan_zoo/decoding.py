@@ -25,6 +25,13 @@ class DataError(ValueError):
     """The data is not there, not readable or not of the expected layout; the message is one line for people."""
 
 
+def encoded(dataset: Dataset, column: str = "image") -> Dataset:
+    """The column alone, its pictures as they are stored: {"bytes", "path"} each."""
+    from datasets import Image as ImageFeature
+
+    return dataset.select_columns([column]).cast_column(column, ImageFeature(decode=False)).with_format(None)
+
+
 class Decoder:
     """Decodes pictures of a column into uint8 (height, width, 3); size is the side of a square, or (height, width).
 
@@ -33,14 +40,10 @@ class Decoder:
     """
 
     def __init__(self, dataset: Dataset, size: int | tuple[int, int], column: str = "image"):
-        from datasets import Image as ImageFeature
-
         if column not in dataset.features:
             raise DataError(f"no column {column}; found {', '.join(dataset.features)}")
         self.height, self.width = (size, size) if isinstance(size, int) else size
-        self.column = column
-        encoded = dataset.select_columns([column]).cast_column(column, ImageFeature(decode=False))
-        self.encoded = encoded.with_format(None)
+        self.column, self.encoded = column, encoded(dataset, column)
         self.pool = ThreadPoolExecutor(min(8, os.cpu_count() or 1))
 
     def __len__(self) -> int:

@@ -25,7 +25,7 @@ from gan_zoo.weights import MANIFEST, WeightsError, check_name, load, read_file,
 
 __all__ = [
     "MANIFEST", "CardFacts", "WeightsError", "answering_within", "cached_or_pulled", "check_name", "explain", "load",
-    "model_card", "on_the_hub", "pull", "push", "read_manifest", "resolve", "save", "verify",
+    "model_card", "pull", "push", "read_manifest", "repo_of", "resolve", "save", "verify",
     "weights_root",
 ]  # fmt: skip
 
@@ -56,10 +56,9 @@ def weights_root() -> Path:
     return home / "weights"
 
 
-def on_the_hub(plugin: str, preset: str) -> str | None:
-    """Where a preset lies on the Hub if it is not here: with the owner GAN_ZOO_HUB, to whom `push --all` went."""
-    owner = os.environ.get("GAN_ZOO_HUB", "").strip("/ ")
-    return f"{owner}/gan-zoo-{plugin}-{preset}" if owner else None
+def repo_of(owner: str, plugin: str, preset: str) -> str:
+    """The repository of a shipped preset: `push --all OWNER` sends it there, and GAN_ZOO_HUB=OWNER finds it there."""
+    return f"{owner}/gan-zoo-{plugin}-{preset}"
 
 
 def resolve(
@@ -85,7 +84,8 @@ def resolve(
         return folder
     if weights_dir is not None:
         raise WeightsError(f"no weights of {plugin}/{preset} in {weights_dir}")
-    repo_id = repo_id or on_the_hub(plugin, preset)
+    if repo_id is None and (owner := os.environ.get("GAN_ZOO_HUB", "").strip("/ ")):
+        repo_id = repo_of(owner, plugin, preset)
     if repo_id is None:
         raise WeightsError(
             f"no weights of {plugin}/{preset} in {folder}: train them (`python -m gan_zoo train {plugin} --out "

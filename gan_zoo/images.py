@@ -31,7 +31,6 @@ from gan_zoo.tasks import Film
 
 MAX_PIXELS = 25_000_000  # a phone's photograph (24 megapixels) passes; 100 MB once decoded as RGBA
 MAX_BYTES = 20_000_000
-OWN_PIXELS, OWN_BYTES = 250_000_000, 1_000_000_000  # of the owner of a machine, on its command line and in Python
 MAX_FRAMES = 240
 
 # Formats that browsers show, and what scanners write. Pillow knows more, but some of their readers are seldom used and
@@ -52,13 +51,14 @@ class Limits(NamedTuple):
 
 
 STRANGERS = Limits(MAX_PIXELS, MAX_BYTES)
+OWNERS = Limits(250_000_000, 1_000_000_000)  # of a machine, on its command line and in Python
 _limits: ContextVar[Limits] = ContextVar("limits", default=STRANGERS)
 
 
 @contextmanager
 def owners_limits() -> Iterator[None]:
     """Inside, pictures are read by the limits of a machine's owner, not by those of strangers."""
-    before = _limits.set(Limits(OWN_PIXELS, OWN_BYTES))
+    before = _limits.set(OWNERS)
     try:
         yield
     finally:

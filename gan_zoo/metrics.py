@@ -340,7 +340,7 @@ COPIES_PROTOCOL = (
 )
 
 
-def copies(fake: Tensor, kept_apart: Tensor, training: Tensor, size: int = 32) -> tuple[dict[str, float], Tensor]:
+def copies(fake: Tensor, held_out: Tensor, training: Tensor, size: int = 32) -> tuple[dict[str, float], Tensor]:
     """How near pictures come to training pictures, all uint8 (N, 3, H, W), as COPIES_PROTOCOL says.
 
     Gives the scores, and the numbers of the generated pictures, nearest first.
@@ -357,7 +357,7 @@ def copies(fake: Tensor, kept_apart: Tensor, training: Tensor, size: int = 32) -
                 nearest = torch.minimum(nearest, torch.cdist(asked, known).amin(1))
         return nearest / asked.shape[1] ** 0.5
 
-    made, real = distances(fake), distances(kept_apart)
+    made, real = distances(fake), distances(held_out)
     scores = {
         "nearest_training_min": float(made.min()),
         "nearest_training_median": float(made.median()),

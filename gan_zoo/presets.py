@@ -33,8 +33,7 @@ def find(plugin: GAN, text: str | None = None) -> Path:
     """
     if is_preset(plugin, text):
         preset = plugin.preset(text)
-        own = plugin.home() / "weights" / preset.name  # which a package may bring
-        if (own / MANIFEST).is_file():
+        if own := _brought(plugin, preset.name):
             return own
         return hub.resolve(plugin.slug, preset.name, repo_id=preset.repo_id, revision=preset.revision)
     assert text is not None
@@ -72,8 +71,14 @@ def name_of(plugin: GAN, text: str | None) -> str:
 
 def is_here(plugin: GAN, preset: str) -> bool:
     """Do a preset's weights lie on this machine, so that nothing need be fetched?"""
-    folders = hub.weights_root() / plugin.slug, plugin.home() / "weights"
-    return any((folder / plugin.preset(preset).name / MANIFEST).is_file() for folder in folders)
+    name = plugin.preset(preset).name
+    return _brought(plugin, name) is not None or (hub.weights_root() / plugin.slug / name / MANIFEST).is_file()
+
+
+def _brought(plugin: GAN, preset: str) -> Path | None:
+    """The weights folder of a preset that a package brings beside its plugin, if it does."""
+    folder = plugin.home() / "weights" / preset
+    return folder if (folder / MANIFEST).is_file() else None
 
 
 def load(plugin: GAN, text: str | None = None, *, device: Any = "cpu") -> Any:

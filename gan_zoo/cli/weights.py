@@ -56,7 +56,7 @@ def push(args: argparse.Namespace) -> None:
     for plugin in registry.discover().plugins.values():
         for preset in plugin.presets:
             if presets.is_here(plugin, preset.name):
-                repo_id = f"{args.all}/gan-zoo-{plugin.slug}-{preset.name}"
+                repo_id = hub.repo_of(args.all, plugin.slug, preset.name)
                 print(hub.push(presets.find(plugin, preset.name), repo_id, private=args.private), flush=True)
 
 

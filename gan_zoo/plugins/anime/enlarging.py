@@ -31,15 +31,13 @@ class Settings:
     """Hyperparameters of the enlarger."""
 
     enlarges: str = setting("anime-faces-64", "the preset, or weights, whose pictures it enlarges: its weights keep it")
-    feature_size: int = setting(128, "pictures are resized to this before the frozen network", 32)
+    feature_size: int = setting(128, "pictures are resized to this before the frozen network", 32, multiple=32)
     loss: losses.Loss = setting("hinge", "of both sides (gan_zoo/losses.py)")
     likeness: float = setting(60.0, "weight of the distance from the large picture")
     perceptual: float = setting(6.0, "weight of the same distance in the frozen network's features")
 
     def __post_init__(self) -> None:
         check_settings(self)
-        if self.feature_size % 32:
-            raise ValueError(f"feature_size: expected a multiple of 32, got {self.feature_size}")
 
 
 class AnimeEnlarger(Anime, training="enlarger", known_by="enlarges"):

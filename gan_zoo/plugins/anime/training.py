@@ -33,7 +33,7 @@ class Settings:
     latent_dim: int = setting(128, "numbers of noise", 1)
     channels: tuple[int, ...] = setting((256, 256, 128, 64, 32), "of the generator, from 4 x 4 up")
     discriminator: Literal["projected", "residual"] = setting("projected", "'residual' needs no pretrained network")
-    feature_size: int = setting(96, "pictures are resized to this before the frozen network", 32)
+    feature_size: int = setting(96, "pictures are resized to this before the frozen network", 32, multiple=32)
     augment: str = setting("translation,cutout", "no colour: characters differ by theirs")
     loss: losses.Loss = setting("hinge", "of both sides (gan_zoo/losses.py)")
     r1: float = setting(1.0, "weight of the R1 penalty; the projected discriminator goes without")
@@ -52,8 +52,6 @@ class Settings:
                 f"resolution {self.resolution} does not fit {len(self.channels)} channel widths, which end at "
                 f"{4 * 2 ** (len(self.channels) - 1)} px"
             )
-        if self.feature_size % 32:
-            raise ValueError(f"feature_size: expected a multiple of 32, got {self.feature_size}")
         if self.conditional and (self.discriminator != "projected" or self.augment):
             raise ValueError(
                 "conditional: expected discriminator projected and no augment (a picture is compared with its pair), "

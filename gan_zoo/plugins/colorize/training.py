@@ -34,9 +34,9 @@ class Settings:
     """
 
     model: Literal["guided", "pix2pix"] = setting("guided", "'pix2pix' is the plain configuration")
-    resolution: int = setting(256, "of the pictures, in pixels", MULTIPLE)
+    resolution: int = setting(256, "of the pictures, in pixels", MULTIPLE, multiple=MULTIPLE)
     channels: tuple[int, ...] = setting((64, 96, 160, 224), "of the generator, at 1/4 ... 1/32; pix2pix: from 1/2")
-    feature_size: int = setting(256, "pictures are resized to this before the frozen network", 32)
+    feature_size: int = setting(256, "pictures are resized to this before the frozen network", 32, multiple=32)
     augment: str = setting("translation,cutout", "of what the discriminator sees")
     loss: losses.Loss = setting("hinge", "of both sides (gan_zoo/losses.py)")
     l1: float = setting(10.0, "weight of the L1 distance; pix2pix: 100, with least-squares")
@@ -46,12 +46,8 @@ class Settings:
 
     def __post_init__(self) -> None:
         check_settings(self)
-        if self.resolution % MULTIPLE:
-            raise ValueError(f"resolution: expected a multiple of {MULTIPLE}, got {self.resolution}")
         if not (len(self.channels) == 4 or (self.model == "pix2pix" and 2 <= len(self.channels) <= 6)):
             raise ValueError(f"channels: expected 4 widths (pix2pix: 2 to 6), got {self.channels}")
-        if self.feature_size % 32:
-            raise ValueError(f"feature_size: expected a multiple of 32, got {self.feature_size}")
         policies(self.augment)
 
 

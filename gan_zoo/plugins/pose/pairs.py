@@ -141,11 +141,8 @@ def _persons(dataset: Any) -> list[str]:
 
 def _sizes(dataset: Any) -> list[tuple[int, int]]:
     """(width, height) of each picture, upright: annotations count the pixels that one sees."""
-    from datasets import Image as ImageFeature
-
-    encoded = dataset.select_columns(["image"]).cast_column("image", ImageFeature(decode=False)).with_format(None)
     sizes = []
-    for cell in encoded["image"]:
+    for cell in data.encoded(dataset)["image"]:
         with Image.open(io.BytesIO(cell["bytes"]) if cell["bytes"] is not None else cell["path"]) as picture:
             lying = picture.getexif().get(ORIENTATION) in (5, 6, 7, 8)
             sizes.append(picture.size[::-1] if lying else picture.size)
