@@ -23,7 +23,8 @@ def check_settings(settings: Any) -> None:
         value, kind = getattr(settings, known.name), kinds[known.name]
         if get_origin(kind) is Literal and value not in get_args(kind):
             *some, last = map(str, get_args(kind))
-            raise ValueError(f"{known.name}: expected {', '.join(some)} or {last}, got {repr(value)[:40]}")
+            expected = f"{', '.join(some)} or {last}" if some else last
+            raise ValueError(f"{known.name}: expected {expected}, got {repr(value)[:40]}")
         if "range" not in known.metadata or kind not in (int, float):
             continue
         low, high = known.metadata["range"]

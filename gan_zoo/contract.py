@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol, Self
 
 import torch
 from PIL import Image
@@ -218,6 +218,12 @@ class GAN(ABC):
     @abstractmethod
     def data(self, source: str | None, split: str, seed: int) -> Data:
         """The split ("train" or "validation") of a source, or of the built-in data where `source` is None."""
+
+    def suited(self, source: str | None) -> Self:
+        """The plugin that trains on this source: itself, unless its networks depend on what there is, as the number of
+        labels.
+        """
+        return self
 
     def stages(self) -> tuple[Stage, ...]:
         """What trains when: one stage in which everything learns, unless a plugin says otherwise."""

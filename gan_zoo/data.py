@@ -304,12 +304,17 @@ class Pictures:
     def __len__(self) -> int:
         return len(self.pictures)
 
+    def rows(self, samples: range) -> Tensor:
+        """Which picture each of these samples is, int64 (B,)."""
+        numbers = torch.arange(samples.start, samples.stop)
+        return sample_rows(numbers, len(self), self.seed, self.stream) if self.training else numbers % len(self)
+
     def some(self, samples: range) -> Tensor:
         """The samples with these numbers, (B, C, H, W) in [-1, 1]."""
-        numbers = torch.arange(samples.start, samples.stop)
+        pictures = self.pictures[self.rows(samples)]
         if not self.training:
-            return to_float(self.pictures[numbers % len(self)])
-        pictures = self.pictures[sample_rows(numbers, len(self), self.seed, self.stream)]
+            return to_float(pictures)
+        numbers = torch.arange(samples.start, samples.stop)
         pictures = flip(pictures, sample_flips(numbers, self.seed, self.stream))
         if self.crop:
             pictures = sample_crops(pictures, self.crop, numbers, self.seed, 1000 + self.stream)

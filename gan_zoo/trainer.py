@@ -74,8 +74,8 @@ class Trainer:
         resume: bool = False,
         preset: Preset | None = None,
     ):
-        self.plugin, self.config = plugin, config
         self.source = str(Path(data).absolute()) if data and Path(data).exists() else data  # resumed from anywhere
+        self.plugin, self.config = plugin.suited(self.source), config
         self.folder = RunFolder(out)
         self.preset = preset or publishing.unnamed(self.folder.path.name, data)
         hub.check_name("preset", self.preset.name)
@@ -86,7 +86,7 @@ class Trainer:
         precision = self.config.precision
         self.bf16 = precision == "bf16" or (precision == "auto" and bf16_is_fast(self.device))
         self.folder.check(resume)
-        self.state = RunState(fresh_networks(plugin, config.seed, self.device))
+        self.state = RunState(fresh_networks(self.plugin, config.seed, self.device))
         self._read_data()
         self.stop, self.signals = Stop.NOT_YET, Signals()
         self.undigested: list[Tensor] = []  # D's accuracies since the last look: looking waits for the device

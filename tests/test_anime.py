@@ -12,10 +12,11 @@ import torch.nn.functional as F
 from PIL import Image
 
 from gan_zoo import metrics
-from gan_zoo.plugins.anime import AnimeEnlarger, enlarging, tab
+from gan_zoo.plugins.anime import AnimeCharacters, AnimeEnlarger, AnimeLabelled, enlarging, tab
 from gan_zoo.plugins.anime.attributes import ATTRIBUTES
 from gan_zoo.plugins.anime.drawn import draw_character
 from gan_zoo.plugins.anime.networks import AnimeGenerator, ResidualDiscriminator, doubled_conv
+from gan_zoo.plugins.anime.ordering import CharacterSettings, LabelledSettings
 from gan_zoo.plugins.anime.pipeline import AnimePipeline
 from gan_zoo.plugins.anime.plugin import Anime
 from gan_zoo.plugins.anime.training import Settings
@@ -81,16 +82,27 @@ def test_seeds_wrap_at_the_largest_one(pipeline):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: AnimeGenerator(resolution=100), "resolution 100: expected 64"),
+        (lambda: AnimeGenerator(resolution=100), "resolution 100: expected 4 to 7 times 16"),
         (lambda: AnimeGenerator(**TINY).encode(torch.zeros(2, 3)), r"z of shape \(2, 3\): expected \(B, 16\)"),
         (lambda: AnimeGenerator(**TINY, attributes=2).map(torch.zeros(2, 16)), "expected 2 attributes"),
         (lambda: ResidualDiscriminator(64, (8, 8)), "resolution 64: expected 16"),
         (lambda: Settings(**dict[str, Any](discriminator="patch")), "expected projected or residual, got 'patch'"),
-        (lambda: Settings(resolution=32), "resolution 32 does not fit 5 channel widths, which end at 64 px"),
+        (lambda: Settings(resolution=32), "resolution 32 does not fit 5 channel widths: expected 4 to 7 times 16"),
         (lambda: Settings(**dict[str, Any](loss="wasserstein")), "or relativistic, got 'wasserstein'"),
-        (lambda: Settings(conditional=True), "conditional: expected discriminator projected and no augment"),
-        (lambda: Settings(conditional=True, augment="", latent_dim=16), "latent_dim 16: details need 36"),
-        (lambda: Anime(Settings(conditional=True, augment="")).data("faces", "train", 0), "only the built-in data"),
+        (lambda: CharacterSettings(augment="color"), "conditional: expected discriminator projected and no augment"),
+        (lambda: CharacterSettings(latent_dim=16), "latent_dim 16: details need 36"),
+        (lambda: CharacterSettings(**dict[str, Any](conditional=False)), "conditional: expected True, got False"),
+        (lambda: AnimeCharacters().data("faces", "train", 0), "only the built-in data"),
+        (lambda: LabelledSettings(labels=()), "labels: expected names of columns"),
+        (
+            lambda: AnimeLabelled(LabelledSettings(labels=("hat",))).networks(),
+            "the built-in data has no 'hat'",
+        ),
+        (
+            lambda: AnimeGenerator(attributes=3, labels={"hair": {"red": 1, "blue": 2}}),
+            "attributes 3: expected one",
+        ),
+        (lambda: AnimeGenerator(attributes=2, labels={"hair": {"red": 1, "blue": -2}}), "labels: expected names"),
     ],
 )
 def test_bad_settings_say_what_was_expected(make, message):

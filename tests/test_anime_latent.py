@@ -7,13 +7,14 @@ import pytest
 import torch
 
 from gan_zoo import images
+from gan_zoo.labels import parse
 from gan_zoo.plugins.anime import attributes, latent, readback
-from gan_zoo.plugins.anime.attributes import ATTRIBUTES, COUNTS, DETAILS, SIZE
+from gan_zoo.plugins.anime.attributes import ATTRIBUTES, BUILT_IN, DETAILS
 from gan_zoo.plugins.anime.drawn import draw_character
 from gan_zoo.plugins.anime.networks import AnimeGenerator
+from gan_zoo.plugins.anime.ordering import AnimeCharacters, CharacterSettings
 from gan_zoo.plugins.anime.pipeline import AnimePipeline
 from gan_zoo.plugins.anime.plugin import Anime
-from gan_zoo.plugins.anime.training import Settings
 
 TINY = {"resolution": 32, "latent_dim": 40, "channels": (32, 16, 16, 8)}
 
@@ -27,18 +28,18 @@ def make(wishes: int) -> AnimePipeline:
                 torch.nn.init.normal_(block.style.weight)  # type: ignore[union-attr, arg-type]
         with torch.no_grad():  # strong colours, and batch norm has seen something
             generator.to_rgb.weight *= 20
-            generator(torch.randn(256, 40), y=attributes.one_hot(labels(range(256))) if wishes else None)
+            generator(torch.randn(256, 40), y=BUILT_IN.one_hot(labels(range(256))) if wishes else None)
     generator.eval().measure_mean()
     return AnimePipeline(generator, None)
 
 
 def labels(seeds: range) -> torch.Tensor:
-    return torch.stack([attributes.labels(attributes.draw(seed)) for seed in seeds])
+    return torch.stack([BUILT_IN.numbers(BUILT_IN.draw(seed)) for seed in seeds])
 
 
 @pytest.fixture(scope="module")
 def ordered() -> AnimePipeline:
-    return make(SIZE)
+    return make(BUILT_IN.size)
 
 
 @pytest.fixture(scope="module")
@@ -64,23 +65,23 @@ def test_every_value_can_be_seen_in_the_drawing(name):
 
 def test_what_is_asked_changes_nothing_else():
     for seed in range(20):
-        drawn = attributes.draw(seed)
-        assert attributes.draw(seed, {"eyes": "red"}) == drawn | {"eyes": "red"}
-        assert attributes.draw(seed, {"eyes": "any"}) == drawn
+        drawn = BUILT_IN.draw(seed)
+        assert BUILT_IN.draw(seed, {"eyes": "red"}) == drawn | {"eyes": "red"}
+        assert BUILT_IN.draw(seed, {"eyes": "any"}) == drawn
 
 
 def test_labels_come_as_often_as_the_definition_says():
     drawn = labels(range(3000))
-    for i, (name, count) in enumerate(zip(ATTRIBUTES, COUNTS, strict=True)):
+    for i, (name, count) in enumerate(zip(ATTRIBUTES, BUILT_IN.counts, strict=True)):
         shares = drawn[:, i].bincount(minlength=count) / len(drawn)
         expected = torch.tensor([0.5] + [0.5 / 3] * 3) if name == "glasses" else torch.full((count,), 1 / count)
         torch.testing.assert_close(shares, expected, atol=0.035, rtol=0)
 
 
 def test_one_hot_holds_a_one_for_each_attribute():
-    y = attributes.one_hot(labels(range(8)))
-    assert y.shape == (8, SIZE)
-    for part, n in zip(y.split(COUNTS, dim=1), labels(range(8)).unbind(1), strict=True):
+    y = BUILT_IN.one_hot(labels(range(8)))
+    assert y.shape == (8, BUILT_IN.size)
+    for part, n in zip(y.split(BUILT_IN.counts, dim=1), labels(range(8)).unbind(1), strict=True):
         assert torch.equal(part.argmax(1), n)
         assert (part.sum(1) == 1).all()
 
@@ -98,20 +99,20 @@ def test_settled_noise_tells_the_details_and_is_still_noise():
 
 
 def test_wishes_are_read_and_refused_with_reasons():
-    assert attributes.parse("any") == {}
-    assert attributes.parse(" hair_color = blue ,eyes=any") == {"hair_color": "blue", "eyes": "any"}
+    assert parse("any") == {}
+    assert parse(" hair_color = blue ,eyes=any") == {"hair_color": "blue", "eyes": "any"}
     for text, message in [("blue", "expected wishes such as"), ("hair_color=blue=red", "expected wishes such as")]:
         with pytest.raises(ValueError, match=message):
-            attributes.parse(text)
+            parse(text)
     with pytest.raises(ValueError, match="no attribute 'hat'; there are: hair_color"):
-        attributes.draw(0, {"hat": "red"})
+        BUILT_IN.draw(0, {"hat": "red"})
     with pytest.raises(ValueError, match="skin: 'plaid' is none of any, pale"):
-        attributes.draw(0, {"skin": "plaid"})
+        BUILT_IN.draw(0, {"skin": "plaid"})
 
 
 def test_the_judge_reads_what_was_drawn():
     reader = readback.taught_reader(32, 320, epochs=12, batch=16)
-    pictures, asked = readback.draw_labelled(range(100), 32)
+    pictures, asked = readback.draw_characters(range(100), 32), BUILT_IN.drawn(range(100))
     found = readback.balanced_accuracy(reader.read(pictures), asked)
     assert found["hair_color"] > 0.8
     assert found["hair_color"] > readback.balanced_accuracy(reader.read(pictures.flip(0)), asked)["hair_color"] + 0.4
@@ -121,13 +122,13 @@ def test_the_judge_reads_what_was_drawn():
 
 
 def test_characters_train_on_the_built_in_data(tmp_path):
-    settings = Settings(**TINY, conditional=True, augment="", feature_size=32, drawn=80, judged_by=64)
+    settings = CharacterSettings(**TINY, feature_size=32, drawn=80, judged_by=64)
     options = {"batch_size": 4, "evaluate_count": 8, "sample_every": 0, "log_every": 1, "trackers": ""}
-    weights = Anime(settings).train(out=tmp_path / "run", steps=2, **options)
+    weights = AnimeCharacters(settings).train(out=tmp_path / "run", steps=2, **options)
     log = (tmp_path / "run" / "log.jsonl").read_text()
     assert all(term in log for term in ("d/reading", "g/reading", "g/likeness"))
     assert '"read_back_hair_color"' in log
-    again = Anime(settings)
+    again = Anime()
     first, second = again.infer("change", str(weights), to="skin=deep", wishes="skin=pale")
     assert (pixels(first) != pixels(second)).any()
 
@@ -137,7 +138,7 @@ def test_characters_train_on_the_built_in_data(tmp_path):
 
 def test_an_order_sets_its_attributes_and_leaves_the_rest_to_the_seed(ordered):
     plugin = Anime()
-    chance = attributes.draw(3)
+    chance = BUILT_IN.draw(3)
     some = plugin.order(ordered, eyes="red", seed=3, count=2)
     same = plugin.order(ordered, **(chance | {"eyes": "red"}), seed=3, count=1)
     other = plugin.order(ordered, **(chance | {"eyes": "blue"}), seed=3, count=1)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from gan_zoo.duel import seeded_step
 from gan_zoo.plugin import Networks
+from gan_zoo.plugins.anime.ordering import AnimeCharacters, CharacterSettings
 from gan_zoo.plugins.anime.plugin import Anime
 from gan_zoo.plugins.anime.training import Fakes as AnimeFakes
 from gan_zoo.plugins.anime.training import Settings as AnimeSettings
@@ -138,7 +139,7 @@ def test_pose_counts_the_person_more_and_the_head_most() -> None:
 
 
 def test_anime_to_order_is_compared_with_the_picture_ordered() -> None:
-    settings = AnimeSettings(conditional=True, augment="", likeness=50.0, perceptual=3.0, reading=2.0)
+    settings = CharacterSettings(likeness=50.0, perceptual=3.0, reading=2.0)
 
     class Reads(Says):
         def forward(self, pictures: Tensor, *_: Any, y: Tensor) -> Any:
@@ -147,7 +148,7 @@ def test_anime_to_order_is_compared_with_the_picture_ordered() -> None:
     batch = {"image": flat(0.5), "labels": torch.zeros(2, 6, dtype=torch.long)}
     views = [(x, Sees()(x)) for x in (flat(0.1), flat(0.5))]
     nets = Networks({}, {"discriminator": Reads(), "features": Sees()})
-    terms = values(Anime(settings).generator_loss(nets, batch, AnimeFakes(*views), seeded_step([0], 2)).terms)
+    terms = values(AnimeCharacters(settings).generator_loss(nets, batch, AnimeFakes(*views), seeded_step([0], 2)).terms)
     reading = terms.pop("reading")
     assert terms == pytest.approx({"adversarial": -0.1, "likeness": 50 * 0.4, "perceptual": 3 * 2 * 0.8}, abs=1e-4)
     assert reading > 0  # nothing read: the entropy of a guess

@@ -107,7 +107,7 @@ def test_a_training_that_there_is_not_is_refused(capsys):
     assert main(["anime.embroidery"]) == 2
     assert "anime has no training 'embroidery'; beside its own there are: enlarger" in capsys.readouterr().err
     assert main(["anime.enlarger", "--recipe", "characters"]) == 2
-    assert "for 'anime', not for 'anime.enlarger'" in capsys.readouterr().err
+    assert "for 'anime.characters', not for 'anime.enlarger'" in capsys.readouterr().err
     assert main(["pose", "--recipe", "anime-enlarger"]) == 2
     assert "for 'anime.enlarger', not for 'pose'" in capsys.readouterr().err
 

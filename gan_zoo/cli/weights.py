@@ -15,7 +15,7 @@ def evaluate(args: argparse.Namespace) -> None:
     from gan_zoo import presets, registry
 
     plugin, preset = registry.get(args.plugin), args.preset
-    plugin = presets.as_trained(plugin, preset, dict(_setting(text) for text in args.set))
+    plugin = presets.as_trained(plugin, preset, dict(_setting(text) for text in args.set)).suited(args.data)
     data = plugin.data(args.data, "validation", 0)
     evaluation = plugin.evaluate(plugin.load(preset), data, args.count)
     if not evaluation.scores:

@@ -1,22 +1,18 @@
-"""What can be ordered of a character, six attributes with named values; and what chance decides, its details.
+"""What can be ordered of a drawn character, six attributes with named values; and what chance decides, its details.
 
-A character's attributes are one place in each list: labels (6,), int64. A network is given them as y (SIZE,): for each
-attribute, a 1 at the value's place among zeros. Details (9,), int64, are places too, which z tells: see `settle`.
+A character's attributes are labels (6,) of the vocabulary BUILT_IN. Details (9,), int64, are places in lists, too,
+which z tells: see `settle`.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
 from typing import NamedTuple
 
-import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from gan_zoo.labels import Vocabulary
 from gan_zoo.plugin import Text
-
-ANY = "any"
 
 
 class Value(NamedTuple):
@@ -123,29 +119,15 @@ DETAILS = {  # how many of each there are
     "head": 4, "eye_shape": 8, "eyebrows": 6, "nose": 3, "background": 6,
     "hair_variant": 3, "undertone": 2, "mouth_variant": 2, "glasses_variant": 2,
 }  # fmt: skip
-COUNTS = tuple(len(attribute.values) for attribute in ATTRIBUTES.values())
-SIZE = sum(COUNTS)
 
 
-def draw(seed: int, asked: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The attributes of the character of a seed: as asked, and by chance where nothing or "any" is asked.
+def _shares(attribute: Attribute) -> dict[str, float]:
+    first = 1 / len(attribute.values) if attribute.first is None else attribute.first
+    rest = (1 - first) / (len(attribute.values) - 1)
+    return {value: rest if i else first for i, value in enumerate(attribute.values)}
 
-    What is asked changes nothing else. Raises ValueError naming an unknown attribute or value.
-    """
-    asked = asked or {}
-    for name, value in asked.items():
-        if name not in ATTRIBUTES:
-            raise ValueError(f"there is no attribute {name!r}; there are: {', '.join(ATTRIBUTES)}")
-        if value != ANY and value not in ATTRIBUTES[name].values:
-            raise ValueError(f"{name}: {value!r} is none of {', '.join([ANY, *ATTRIBUTES[name].values])}")
-    chance = random.Random(seed)
-    drawn = {}
-    for name, attribute in ATTRIBUTES.items():
-        values = list(attribute.values)
-        first = 1 / len(values) if attribute.first is None else attribute.first
-        rest = (1 - first) / (len(values) - 1)
-        drawn[name] = chance.choices(values, [first] + [rest] * (len(values) - 1))[0]
-    return drawn | {name: value for name, value in asked.items() if value != ANY}
+
+BUILT_IN = Vocabulary({name: _shares(attribute) for name, attribute in ATTRIBUTES.items()})
 
 
 def draw_details(seed: int) -> dict[str, int]:
@@ -170,32 +152,3 @@ def settle(z: Tensor, details: Tensor) -> Tensor:
         part.scatter_(1, largest, low).scatter_(1, place, high)
         start += count
     return z
-
-
-def parse(wishes: str) -> dict[str, str]:
-    """The text `hair_color=blue, glasses=round` -> {"hair_color": "blue", "glasses": "round"}; `any` -> {}.
-
-    Raises ValueError that says what was expected; `draw` checks names and values.
-    """
-    if wishes.strip() == ANY:
-        return {}
-    pairs = [[part.strip() for part in pair.split("=")] for pair in wishes.split(",")]
-    if any(len(pair) != 2 for pair in pairs):
-        raise ValueError(f"expected wishes such as hair_color=blue, glasses=round, or any, got {wishes[:80]!r}")
-    return dict(pairs)
-
-
-def labels(chosen: Mapping[str, str]) -> Tensor:
-    """{attribute: value} -> int64 (6,)."""
-    return torch.tensor([list(attribute.values).index(chosen[name]) for name, attribute in ATTRIBUTES.items()])
-
-
-def one_hot(numbers: Tensor) -> Tensor:
-    """Labels, int64 (B, 6) -> y, float32 (B, SIZE)."""
-    return torch.cat([F.one_hot(n, count) for n, count in zip(numbers.unbind(1), COUNTS, strict=True)], dim=1).float()
-
-
-def cross_entropy(logits: Tensor, numbers: Tensor) -> Tensor:
-    """(B, SIZE), int64 (B, 6) -> scalar: the mean over pictures and attributes."""
-    parts = zip(logits.split(COUNTS, dim=1), numbers.unbind(1), strict=True)
-    return torch.stack([F.cross_entropy(part, n) for part, n in parts]).mean()

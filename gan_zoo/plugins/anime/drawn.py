@@ -24,7 +24,7 @@ from typing import Any
 
 from PIL import Image
 
-from gan_zoo.plugins.anime.attributes import ATTRIBUTES, DETAILS, draw, draw_details
+from gan_zoo.plugins.anime.attributes import ATTRIBUTES, BUILT_IN, DETAILS, draw_details
 
 BACKGROUNDS = ("#ffffff", "#f4efe6", "#dfe8f0", "#e8e0f0", "#e3f0e2", "#f7e4e4")
 PARTS = {  # DiceBear's name and variants of
@@ -73,6 +73,6 @@ def _draw_png(size: int, chosen: tuple[tuple[str, str], ...], details: tuple[tup
 
 
 def draw_character(seed: int, size: int, asked: Mapping[str, str] | None = None) -> Image.Image:
-    """The character of that seed, RGB, size x size; the same at every size. `asked` sets attributes, as in `draw`."""
-    png = _draw_png(size, tuple(draw(seed, asked).items()), tuple(draw_details(seed).items()))
+    """The character of that seed, RGB, size x size; the same at every size; `asked` as in `Vocabulary.draw`."""
+    png = _draw_png(size, tuple(BUILT_IN.draw(seed, asked).items()), tuple(draw_details(seed).items()))
     return Image.open(io.BytesIO(png)).convert("RGB")

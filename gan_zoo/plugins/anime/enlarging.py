@@ -16,7 +16,7 @@ from gan_zoo.plugin import Batch, Data, Evaluation, Fixed, Losses, Networks, Ste
 from gan_zoo.plugins.anime.networks import AnimeGenerator, Enlarger
 from gan_zoo.plugins.anime.pipeline import AnimePipeline
 from gan_zoo.plugins.anime.plugin import Anime
-from gan_zoo.plugins.anime.readback import draw_labelled
+from gan_zoo.plugins.anime.readback import draw_characters
 from gan_zoo.plugins.anime.training import Fakes, likeness, projected
 
 CROP = 128  # of the large pictures
@@ -56,7 +56,7 @@ class AnimeEnlarger(Anime, training="enlarger", known_by="enlarges"):
         if source is not None:
             pictures = data.read_pictures(source, split, 256)
         else:
-            pictures, _ = draw_labelled(range(200) if split == "train" else range(200, 220), 256)
+            pictures = draw_characters(range(200) if split == "train" else range(200, 220), 256)
         return data.Pictures(pictures, seed, split == "train", crop=CROP)
 
     def generate(self, nets: Networks, batch: Batch, step: Step) -> Fakes:

@@ -24,14 +24,14 @@ def directions(generator: AnimeGenerator) -> Tensor:
     """Directions of codes that the first layer changes most by: (latent_dim, latent_dim), unit rows, most first.
 
     SeFa (Shen & Zhou 2021, arXiv:2007.06600, eq. 4): the eigenvectors of A^T A, of the largest eigenvalues first, where
-    A (16 C, latent_dim) is the layer with its batch norm. A direction's sign is arbitrary: here its largest entry is
-    positive.
+    A (side^2 C, latent_dim) is the layer with its batch norm. A direction's sign is arbitrary: here its largest entry
+    is positive.
     """
     norm = generator.start_norm
     assert norm.running_var is not None
     gain = norm.weight / (norm.running_var + norm.eps).sqrt()  # (C,)
     weight = generator.start.weight[:, : generator.config["latent_dim"]].detach().float()
-    a = weight * gain.detach().float().repeat_interleave(16)[:, None]
+    a = weight * gain.detach().float().repeat_interleave(generator.side**2)[:, None]
     _, vectors = torch.linalg.eigh((a.T @ a).double().cpu())
     found = vectors.flip(1).T
     largest = found.gather(1, found.abs().argmax(dim=1, keepdim=True))

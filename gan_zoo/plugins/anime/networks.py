@@ -1,7 +1,7 @@
 """Networks of the anime faces: a light FastGAN generator; projected and residual discriminators."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 import torch
@@ -11,6 +11,7 @@ from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
+from gan_zoo.labels import Vocabulary
 from gan_zoo.layers import NormBlock, doubled_conv, with_deviation
 
 SHARPNESS = 32.0  # of the softmax over a group of z: the largest by 0.15, as most are, weighs 99 to 1
@@ -67,12 +68,14 @@ class AnimeGenerator(ModelMixin, ConfigMixin):
     fell to one face against a projected discriminator (docs/decisions.md). A linear end: a tanh saturates early on.
 
     Args:
-        resolution: 4 * 2 ** (len(channels) - 1).
-        channels: of each resolution from 4x4 up. Halving them as pixels quadruple keeps every layer equally dear.
+        resolution: 4 to 7 times 2 ** (len(channels) - 1).
+        channels: of each resolution from 4x4, or 5x5 to 7x7, up. Halving them as pixels quadruple keeps every layer
+            equally dear.
         attributes: length of a conditioning vector y (B, attributes) given beside z; 0 for none. It joins z at the
             start, and styles each block after it.
         details: sizes of groups at the beginning of z, of each of which only the largest number counts: what differs
             by kind, as noses do, and not by degree.
+        labels: what y tells, where the data said it: names, values and how often each comes, by the alphabet.
     """
 
     @register_to_config
@@ -83,14 +86,19 @@ class AnimeGenerator(ModelMixin, ConfigMixin):
         channels: Sequence[int] = (256, 256, 128, 64, 32),
         attributes: int = 0,
         details: Sequence[int] = (),
+        labels: Mapping[str, Mapping[str, float]] | None = None,
     ):
         super().__init__()
+        if labels and Vocabulary(labels).size != attributes:
+            raise ValueError(f"attributes {attributes}: expected one for each of {Vocabulary(labels).size} values")
         if sum(details) > latent_dim:
             raise ValueError(f"latent_dim {latent_dim}: the details {tuple(details)} need {sum(details)}")
-        if resolution != 4 * 2 ** (len(channels) - 1):
-            fitting = 4 * 2 ** (len(channels) - 1)
-            raise ValueError(f"resolution {resolution}: expected {fitting} for channels {channels}")
-        self.start = nn.Linear(latent_dim + attributes, 16 * channels[0], bias=False)
+        side, rest = divmod(resolution, 2 ** (len(channels) - 1))
+        if rest or not 4 <= side < 8:
+            fitting = 2 ** (len(channels) - 1)
+            raise ValueError(f"resolution {resolution}: expected 4 to 7 times {fitting} for channels {channels}")
+        self.side = side
+        self.start = nn.Linear(latent_dim + attributes, side * side * channels[0], bias=False)
         self.start_norm = nn.BatchNorm2d(channels[0])
         pairs = list(zip(channels, channels[1:], strict=False))
         self.blocks = nn.ModuleList(
@@ -107,7 +115,7 @@ class AnimeGenerator(ModelMixin, ConfigMixin):
             if isinstance(block, UpBlock) and block.style is not None:
                 nn.init.zeros_(block.style.weight)
         self.w_mean: Tensor
-        self.register_buffer("w_mean", torch.zeros(channels[0], 4, 4))
+        self.register_buffer("w_mean", torch.zeros(channels[0], side, side))
 
     def encode(self, z: Tensor, truncation: float = 1.0) -> Tensor:
         """z (B, latent_dim) of any length -> codes (B, latent_dim): normalised, details nearly one-hot.
@@ -124,11 +132,13 @@ class AnimeGenerator(ModelMixin, ConfigMixin):
         return torch.cat([*((SHARPNESS * group).softmax(dim=1).to(z) for group in groups), rest], dim=1)
 
     def map(self, codes: Tensor, y: Tensor | None = None) -> Tensor:
-        """Codes (B, latent_dim) and y (B, attributes) -> latents w (B, C, 4, 4)."""
+        """Codes (B, latent_dim) and y (B, attributes) -> latents w (B, C, side, side)."""
         attributes = self.config["attributes"]
         if (0 if y is None else y.shape[-1]) != attributes:
             raise ValueError(f"y {None if y is None else tuple(y.shape)}: expected {attributes} attributes a picture")
-        x = self.start(codes if y is None else torch.cat([codes, y.to(codes)], dim=1)).view(len(codes), -1, 4, 4)
+        x = self.start(codes if y is None else torch.cat([codes, y.to(codes)], dim=1)).view(
+            len(codes), -1, self.side, self.side
+        )
         return F.leaky_relu(self.start_norm(x.contiguous(memory_format=torch.channels_last)), 0.2)
 
     def truncate(self, w: Tensor, truncation: float) -> Tensor:

@@ -8,7 +8,8 @@ import torch
 from diffusers import DiffusionPipeline
 from torch import Tensor
 
-from gan_zoo.plugins.anime import attributes
+from gan_zoo.labels import ANY, Vocabulary
+from gan_zoo.plugins.anime.attributes import BUILT_IN
 from gan_zoo.plugins.anime.networks import AnimeGenerator, Enlarger
 
 BATCH = 16  # pictures per forward pass; a picture does not depend on it
@@ -33,6 +34,14 @@ class AnimePipeline(DiffusionPipeline):
         """Can attributes be asked for?"""
         return self.generator.config["attributes"] > 0
 
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """What can be asked for: the labels that the generator learned, or those of the drawn characters."""
+        labels = self.generator.config["labels"]
+        if not labels and self.conditional:
+            return BUILT_IN
+        return Vocabulary.of(labels or {})
+
     def noise(self, seeds: Sequence[int]) -> Tensor:
         """z (N, latent_dim) of N seeds, each from its own seed alone."""
         size = self.generator.config["latent_dim"]
@@ -40,16 +49,16 @@ class AnimePipeline(DiffusionPipeline):
         return z.to(self.device, self.generator.dtype)
 
     def wishes(self, seeds: Sequence[int], asked: Mapping[str, str] | None = None) -> Tensor | None:
-        """y (N, attributes.SIZE): as asked, the rest by chance from each seed; None for an unconditional generator.
+        """y (N, vocabulary.size): as asked, the rest by chance from each seed; None for an unconditional generator.
 
         Raises ValueError if something is asked of an unconditional generator, or there is no such attribute or value.
         """
         if not self.conditional:
-            if asked and set(asked.values()) != {attributes.ANY}:
+            if asked and set(asked.values()) != {ANY}:
                 raise ValueError("these weights take no attributes: choose a preset of characters to order")
             return None
-        labels = torch.stack([attributes.labels(attributes.draw(seed, asked)) for seed in seeds])
-        return attributes.one_hot(labels).to(self.device, self.generator.dtype)
+        known = self.vocabulary
+        return known.one_hot(known.drawn(seeds, asked)).to(self.device, self.generator.dtype)
 
     @torch.inference_mode()
     def codes(self, z: Tensor, truncation: float = 1.0) -> Tensor:

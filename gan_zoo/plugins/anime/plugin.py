@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from gan_zoo import images
+from gan_zoo.labels import ANY, parse
 from gan_zoo.plugin import (
     MAX_SEED,
     Arg,
@@ -22,7 +23,6 @@ from gan_zoo.plugin import (
     task,
 )
 from gan_zoo.plugins.anime import attributes, latent
-from gan_zoo.plugins.anime.attributes import ANY
 from gan_zoo.plugins.anime.pipeline import AnimePipeline
 from gan_zoo.plugins.anime.tab import draw_tab
 from gan_zoo.plugins.anime.training import AnimeTraining
@@ -46,6 +46,16 @@ Wishes = Annotated[
         info=Text(
             "For characters to order: hair_color=blue, glasses=round ... The rest is chance.",
             "Para personajes a medida: hair_color=blue, glasses=round ... Lo demás, al azar.",
+        ),
+    ),
+]
+OwnWishes = Annotated[
+    str,
+    Arg(
+        Text("Wishes in words", "Deseos con palabras"),
+        info=Text(
+            "For weights that learned labels of their own: hair=aqua, eyes=red ... The rest is chance.",
+            "Para pesos que aprendieron etiquetas propias: hair=aqua, eyes=red ... Lo demás, al azar.",
         ),
     ),
 ]
@@ -78,7 +88,7 @@ else:
 
 
 def _pictures(pipeline: AnimePipeline, codes: Tensor, y: Tensor | None, truncation: float) -> list[Image.Image]:
-    """Pictures of codes (N, latent_dim), all with the same y (1, attributes.SIZE)."""
+    """Pictures of codes (N, latent_dim), all with the same y (1, vocabulary.size)."""
     y = None if y is None else y.expand(len(codes), -1)
     return images.to_images(pipeline.enlarge(pipeline.decode(pipeline.latents(codes, y, truncation), y)))
 
@@ -191,8 +201,9 @@ class Anime(AnimeTraining):
         seed: Seed = FIRST_SEED,
         count: Count = 8,
         truncation: Truncation = 1.0,
+        wishes: OwnWishes = ANY,
     ) -> list[Image.Image]:
-        wishes = {
+        asked = {
             "hair_color": hair_color,
             "hair_style": hair_style,
             "eyes": eyes,
@@ -200,7 +211,8 @@ class Anime(AnimeTraining):
             "expression": expression,
             "glasses": glasses,
         }
-        return _faces(pipeline, seed, count, truncation, wishes)
+        asked = {name: value for name, value in asked.items() if value != ANY}
+        return _faces(pipeline, seed, count, truncation, asked | parse(wishes))
 
     @task(
         Text("One thing changed", "Un solo cambio"),
@@ -223,8 +235,8 @@ class Anime(AnimeTraining):
         seed: Seed = FIRST_SEED,
         truncation: Truncation = 1.0,
     ) -> list[Image.Image]:
-        before = attributes.parse(wishes)
-        changed = attributes.parse(to)
+        before = parse(wishes)
+        changed = parse(to)
         return [
             *_faces(pipeline, seed, 1, truncation, before),
             *_faces(pipeline, seed, 1, truncation, before | changed),
@@ -247,7 +259,7 @@ class Anime(AnimeTraining):
         z = pipeline.noise([seed])
         streams = np.random.SeedSequence(seed).generate_state(number, np.uint64) >> 1  # the first ones never change
         others = latent.near(z, pipeline.noise(streams.tolist()[1:]), amount)
-        y = pipeline.wishes([seed], attributes.parse(wishes))
+        y = pipeline.wishes([seed], parse(wishes))
         made = _pictures(pipeline, pipeline.codes(torch.cat([z, others]), truncation), y, truncation)
         return [_signed(picture, f"{seed} · {i}" if i else f"{seed}") for i, picture in enumerate(made)]
 
@@ -269,7 +281,7 @@ class Anime(AnimeTraining):
         wishes: Wishes = ANY,
         truncation: Truncation = 1.0,
     ) -> Film:
-        y = pipeline.wishes([seed_a, seed_b], attributes.parse(wishes))
+        y = pipeline.wishes([seed_a, seed_b], parse(wishes))
         w = pipeline.latents(pipeline.codes(pipeline.noise([seed_a, seed_b]), truncation), y, truncation)
         between = latent.way(w[:1], w[1:], frames)
         y = None if y is None else latent.way(y[:1], y[1:], frames)
@@ -299,7 +311,7 @@ class Anime(AnimeTraining):
             raise ValueError(f"direction: these weights have {len(found)}, got {direction}")
         strengths = torch.linspace(-strength, strength, steps)
         codes = latent.along(pipeline.codes(pipeline.noise([seed]), truncation), found[direction - 1], strengths)
-        made = _pictures(pipeline, codes, pipeline.wishes([seed], attributes.parse(wishes)), truncation)
+        made = _pictures(pipeline, codes, pipeline.wishes([seed], parse(wishes)), truncation)
         row = [_signed(picture, f"{s:+.2f}") for picture, s in zip(made, strengths.tolist(), strict=True)]
         return Walk(row, Film(made + made[-2:0:-1], fps=12))
 
@@ -317,7 +329,7 @@ class Anime(AnimeTraining):
         wishes: Wishes = ANY,
         truncation: Truncation = 1.0,
     ) -> Image.Image:
-        faces = _faces(pipeline, seed, columns * rows, truncation, attributes.parse(wishes))
+        faces = _faces(pipeline, seed, columns * rows, truncation, parse(wishes))
         return images.grid([_over_its_caption(face) for face in faces], columns, gap=8)
 
     @task(
@@ -346,4 +358,4 @@ class Anime(AnimeTraining):
         return [{"to": FIRST_CHANGE, "preset": "characters"}] if task == "change" else []
 
     def tab(self, page: Page) -> None:
-        draw_tab(page, self.tasks(), [preset.name for preset in self.presets])
+        draw_tab(page, self)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from PIL import Image
 
 from gan_zoo import images
-from gan_zoo.plugin import Page, Panel, Task, Text
-from gan_zoo.plugins.anime.attributes import ANY, ATTRIBUTES
+from gan_zoo.labels import ANY
+from gan_zoo.plugin import Page, Panel, Plugin, Text
+from gan_zoo.plugins.anime.attributes import ATTRIBUTES
 from gan_zoo.plugins.anime.drawn import draw_character
 
 KEPT = 48  # pictures of a visit
@@ -45,10 +46,22 @@ REMEMBER = f"""(result, kept) => ({{
 }})"""
 
 
-def draw_tab(page: Page, tasks: Mapping[str, Task], presets: Sequence[str]) -> None:
+MENUS = 6  # labels of the data's own that the form has menus for; wishes in words ask for more
+SPOKEN = f"""((names, values) => names
+    .map((name, i) => values[i] && values[i] !== '{ANY}' ? `${{name}}=${{values[i]}}` : '').filter(Boolean))"""
+TOLD = f"(names, ...now) => {SPOKEN}(JSON.parse(names), now).join(', ') || '{ANY}'"
+SHOWN = f"""(names, wishes) => {{
+    const pairs = (wishes ?? '').split(',').map((pair) => pair.split('=').map((part) => part.trim()));
+    const [asked, known] = [Object.fromEntries(pairs), JSON.parse(names)];
+    return [...Array({MENUS}).keys()].map((i) => asked[known[i]] ?? '{ANY}');
+}}"""
+
+
+def draw_tab(page: Page, plugin: Plugin) -> None:
     import gradio as gr
 
     page.header()
+    tasks, presets = plugin.tasks(), [preset.name for preset in plugin.presets]
     panels: dict[str, Panel] = {}
     onward: list[tuple[str, Any]] = []
     with gr.Tabs(elem_classes="zoo-tasks") as tabs:
@@ -57,7 +70,7 @@ def draw_tab(page: Page, tasks: Mapping[str, Task], presets: Sequence[str]) -> N
                 if name == "change":
                     panels[name] = page.panel(name, editor=lambda: _choice(page), hidden=["to"])
                 elif name == "order":
-                    panels[name] = page.panel(name, editor=lambda: _swatches(page), behind=tuple(ATTRIBUTES))
+                    panels[name] = page.panel(name, editor=lambda: _order_editor(page), behind=(*ATTRIBUTES, "wishes"))
                 else:
                     panels[name] = page.panel(name)
                 if name in ("generate", "order"):
@@ -68,10 +81,14 @@ def draw_tab(page: Page, tasks: Mapping[str, Task], presets: Sequence[str]) -> N
             buttons=["download", "fullscreen"],
         )  # fmt: skip
 
-    to, chosen = panels["change"].inputs["to"], panels["change"].editor
-    panels["change"].after(chosen.input(None, chosen, to, js="(pair) => pair ?? ''"))
+    to, (chosen, own) = panels["change"].inputs["to"], panels["change"].editor
+    for menu in (chosen, own):
+        panels["change"].after(menu.input(None, menu, to, js="(pair) => pair ?? ''"))
     to.change(None, to, chosen, js=f"(to) => ({json.dumps([pair for _, pair in _changes()])}).includes(to) ? to : null")
+    to.change(None, to, own, js="(to) => /^[^=]+=[^=]+$/.test(to) ? to : null")
     _order_by_swatches(panels["order"])
+    _order_by_menus(panels["order"])
+    _show_what_can_be_asked(page, plugin, panels)
     for name, buttons in onward:
         _go_on(panels, name, buttons, tabs)
     for panel in panels.values():
@@ -98,10 +115,12 @@ def draw_tab(page: Page, tasks: Mapping[str, Task], presets: Sequence[str]) -> N
     )
 
 
-def _choice(page: Page) -> Any:
+def _choice(page: Page) -> tuple[Any, Any]:
+    """The menu of changes of drawn characters, and that of weights with labels of their own."""
     import gradio as gr
 
-    return page.make(gr.Dropdown, label=CHOOSE, choices=_changes(), value=None)
+    own = page.make(gr.Dropdown, label=CHOOSE, choices=[], value=None, visible=False)
+    return page.make(gr.Dropdown, label=CHOOSE, choices=_changes(), value=None), own
 
 
 def _changes() -> list[tuple[Text, str]]:
@@ -155,11 +174,68 @@ def draw_swatch(name: str, key: str) -> Image.Image:
 def _order_by_swatches(panel: Panel) -> None:
     """A touch sets the form's field, or frees it again, and orders; whatever changes a field marks its swatches."""
     fields = [panel.inputs[name] for name in ATTRIBUTES]
-    panel.after(panel.editor.change(None, [panel.editor, *fields], fields, js=TOUCHED))
+    swatches = panel.editor.swatches
+    panel.after(swatches.change(None, [swatches, *fields], fields, js=TOUCHED))
     for name, field in zip(ATTRIBUTES, fields):
         script = f"""(value) => document.querySelectorAll('#anime-swatches [data-name={name}]').forEach(
             (button) => button.setAttribute('aria-pressed', button.dataset.value === value))"""
         field.change(None, field, None, js=script)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Labels of the data's own
+
+
+class Editor(NamedTuple):
+    """What an order is made by: swatches of drawn characters, or a menu for each label that the weights learned."""
+
+    swatches: Any
+    row: Any  # of the menus
+    menus: list[Any]
+    names: Any  # of the labels, as JSON, one for each menu that is seen
+
+
+def _order_editor(page: Page) -> Editor:
+    import gradio as gr
+
+    swatches = _swatches(page)
+    with gr.Row(visible=False) as row:
+        menus = [gr.Dropdown(choices=[ANY], value=ANY, visible=False, min_width=120) for _ in range(MENUS)]
+    return Editor(swatches, row, menus, gr.Textbox("[]", visible=False))
+
+
+def _order_by_menus(panel: Panel) -> None:
+    """A choice becomes wishes in words, and orders; whatever else changes those is shown by the menus."""
+    editor, wishes = panel.editor, panel.inputs["wishes"]
+    for menu in editor.menus:
+        panel.after(menu.input(None, [editor.names, *editor.menus], wishes, js=TOLD))
+    for changed in (wishes, editor.names):
+        changed.change(None, [editor.names, wishes], editor.menus, js=SHOWN)
+
+
+def _show_what_can_be_asked(page: Page, plugin: Plugin, panels: Mapping[str, Panel]) -> None:
+    """With another preset, the menus and changes that its weights know."""
+    import gradio as gr
+
+    editor, (drawn, own) = panels["order"].editor, panels["change"].editor
+
+    def known(preset: str) -> list[Any]:
+        shares = plugin.ready(preset).vocabulary.shares
+        labels = {} if shares.keys() == ATTRIBUTES.keys() else dict(list(shares.items())[:MENUS])
+        menus = [gr.Dropdown(choices=[ANY, *values], value=ANY, label=n, visible=True) for n, values in labels.items()]
+        changes = [(f"{name}: {value}", f"{name}={value}") for name, values in labels.items() for value in values]
+        return [
+            gr.HTML(visible=not labels),
+            gr.Row(visible=bool(labels)),
+            *menus,
+            *[gr.Dropdown(visible=False)] * (MENUS - len(menus)),
+            json.dumps(list(labels)),
+            gr.Dropdown(visible=not labels),
+            gr.Dropdown(choices=changes, visible=bool(labels)),
+        ]
+
+    seen = [editor.swatches, editor.row, *editor.menus, editor.names, drawn, own]
+    page.preset.change(known, page.preset, seen, api_visibility="private", show_progress="hidden")
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -192,12 +268,11 @@ def _go_on(panels: dict[str, Panel], name: str, parts: dict[str, Any], tabs: Any
     buttons = [parts[task] for task in ONWARD]
     quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
     gallery.select(picked, None, [parts["seed"], *buttons], **quiet)
-    wanted = [panels[name].inputs[field] for field in ATTRIBUTES] if name == "order" else []
+    wanted = [panels[name].inputs[field] for field in ("wishes", *ATTRIBUTES)] if name == "order" else []
     for task, (_, field) in ONWARD.items():
         inputs = panels[task].inputs
-        asked = f"""(seed, ...now) => [seed,
-            {json.dumps(list(ATTRIBUTES))}.map((name, i) => now[i] && now[i] !== '{ANY}' ? `${{name}}=${{now[i]}}` : '')
-                .filter(Boolean).join(',') || '{ANY}',
+        asked = f"""(seed, own, ...now) => [seed,
+            {SPOKEN}({json.dumps([*ATTRIBUTES])}, now).concat(own && own !== '{ANY}' ? own : []).join(', ') || '{ANY}',
             {{__type__: 'update', selected: '{task}'}}]"""
         moved = parts[task].click(None, [parts["seed"], *wanted], [inputs[field], inputs["wishes"], tabs], js=asked)
         panels[task].after(moved)

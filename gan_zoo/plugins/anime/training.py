@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any, ClassVar, Literal, NamedTuple
@@ -16,11 +17,12 @@ from gan_zoo.augment import diff_augment, policies
 from gan_zoo.config import check_settings, setting
 from gan_zoo.data import to_float
 from gan_zoo.features import FeaturePyramid
+from gan_zoo.labels import Vocabulary
 from gan_zoo.plugin import Batch, Data, Evaluation, Fixed, Losses, Networks, Plugin, Step
 from gan_zoo.plugins.anime import attributes, readback
 from gan_zoo.plugins.anime.networks import AnimeGenerator, ResidualDiscriminator
 from gan_zoo.plugins.anime.pipeline import AnimePipeline
-from gan_zoo.plugins.anime.readback import draw_labelled
+from gan_zoo.plugins.anime.readback import draw_characters
 
 MOST_REAL = 10_000  # pictures held out that a score looks at, of a set too large for memory
 
@@ -39,48 +41,50 @@ class Settings:
     r1: float = setting(1.0, "weight of the R1 penalty; the projected discriminator goes without")
     r1_every: int = setting(16, "steps of D between two penalties, which weigh as much more (StyleGAN2's lazy R1)", 1)
     drawn: int = setting(2000, "characters of the built-in data", 20)
-    conditional: bool = setting(False, "characters to order: the built-in data's attributes are given beside the noise")
-    reading: float = setting(1.0, "weight of the attributes read off the pictures, for both sides; conditional only")
-    likeness: float = setting(50.0, "weight of the distance from the picture of these attributes and details; as above")
-    perceptual: float = setting(0.0, "weight of the same distance in the frozen network's features")
-    judged_by: int = setting(6000, "characters on which the classifier of attributes learns that scores them", 20)
+    reading: float = setting(0.3, "weight of the labels read off the pictures, for both sides, where there are labels")
 
     def __post_init__(self) -> None:
         check_settings(self)
-        if self.resolution != 4 * 2 ** (len(self.channels) - 1):
+        start, rest = divmod(self.resolution, 2 ** (len(self.channels) - 1))
+        if rest or not 4 <= start < 8:
             raise ValueError(
-                f"resolution {self.resolution} does not fit {len(self.channels)} channel widths, which end at "
-                f"{4 * 2 ** (len(self.channels) - 1)} px"
+                f"resolution {self.resolution} does not fit {len(self.channels)} channel widths: expected 4 to 7 "
+                f"times {2 ** (len(self.channels) - 1)} px"
             )
-        if self.conditional and (self.discriminator != "projected" or self.augment):
-            raise ValueError(
-                "conditional: expected discriminator projected and no augment (a picture is compared with its pair), "
-                f"got {self.discriminator!r} and {self.augment!r}"
-            )
-        if self.conditional and self.latent_dim < sum(attributes.DETAILS.values()):
-            raise ValueError(f"latent_dim {self.latent_dim}: details need {sum(attributes.DETAILS.values())}")
         policies(self.augment)
 
 
 class Faces(data.Pictures):
-    """Square faces, and those of the training split, among which copies are looked for."""
+    """Square faces, their labels (N, L) if any, and the training split's, among which copies are looked for."""
 
-    def __init__(self, pictures: Any, training_pictures: Any, seed: int, training: bool):
+    def __init__(
+        self, pictures: Any, training_pictures: Any, seed: int, training: bool, labels: Tensor | None = None
+    ):  # fmt: skip
         super().__init__(pictures, seed, training)
-        self.training_pictures = training_pictures
+        self.training_pictures, self.labels = training_pictures, labels
+
+    def batch(self, samples: range) -> Batch:
+        found = super().batch(samples)
+        return found if self.labels is None else found | {"labels": self.labels[self.rows(samples)]}
 
     @cached_property
-    def some_held_out(self) -> Tensor:
-        """The first MOST_REAL of them, uint8 (N, 3, H, W)."""
-        return self.pictures if isinstance(self.pictures, Tensor) else self.pictures[:MOST_REAL]
+    def all(self) -> tuple[Tensor, Tensor | None]:
+        """The first MOST_REAL pictures, uint8 (N, 3, H, W), and their labels."""
+        some = self.pictures if isinstance(self.pictures, Tensor) else self.pictures[:MOST_REAL]
+        return some, None if self.labels is None else self.labels[: len(some)]
 
 
 class Characters:
-    """The built-in data: of `drawn` characters every tenth is held out. Each is drawn once, when asked for."""
+    """The built-in data: of `drawn` characters every tenth is held out. Each is drawn once, when asked for.
 
-    def __init__(self, split: str, size: int, drawn: int, seed: int):
+    vocabulary: of the labels that they are given, BUILT_IN or a part of it.
+    """
+
+    def __init__(
+        self, split: str, size: int, drawn: int, seed: int, vocabulary: Vocabulary = attributes.BUILT_IN
+    ):  # fmt: skip
         self.seeds = torch.tensor(data.rows_of(split, drawn))
-        self.size, self.seed = size, seed
+        self.size, self.seed, self.vocabulary = size, seed, vocabulary
 
     def __len__(self) -> int:
         return len(self.seeds)
@@ -88,14 +92,18 @@ class Characters:
     def batch(self, samples: range) -> Batch:
         rows = data.sample_rows(torch.arange(samples.start, samples.stop), len(self), self.seed)
         seeds = self.seeds[rows].tolist()
-        pictures, labels = draw_labelled(seeds, self.size)
+        pictures, labels = self.labelled(seeds)
         details = torch.tensor([list(attributes.draw_details(seed).values()) for seed in seeds])
         return {"image": to_float(pictures), "labels": labels, "details": details}
 
     @cached_property
     def all(self) -> tuple[Tensor, Tensor]:
-        """Every picture, uint8 (N, 3, H, W), and its labels (N, 6)."""
-        return draw_labelled(self.seeds.tolist(), self.size)
+        """Every picture, uint8 (N, 3, H, W), and its labels (N, L)."""
+        return self.labelled(self.seeds.tolist())
+
+    def labelled(self, seeds: Sequence[int]) -> tuple[Tensor, Tensor]:
+        labels = torch.stack([self.vocabulary.numbers(attributes.BUILT_IN.draw(seed)) for seed in seeds])
+        return draw_characters(seeds, self.size), labels
 
 
 class Fakes(NamedTuple):
@@ -106,38 +114,42 @@ class Fakes(NamedTuple):
 
 
 class AnimeTraining(Plugin):
-    """Noise, or noise and attributes, against faces."""
+    """Noise against faces; noise and labels, where there is a vocabulary of them."""
 
     Settings: ClassVar[type] = Settings
     Pipeline: ClassVar[type] = AnimePipeline
     settings: Settings
 
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """Of the labels that the generator is given."""
+        return Vocabulary({})
+
     def networks(self) -> Networks:
-        s = self.settings
-        wishes = attributes.SIZE if s.conditional else 0
-        details = tuple(attributes.DETAILS.values()) if s.conditional else ()
-        generator = AnimeGenerator(s.resolution, s.latent_dim, s.channels, wishes, details)
+        s, labels = self.settings, self.vocabulary.size
+        generator = self.generator()
         if s.discriminator == "residual":
             return Networks({"generator": generator}, {"discriminator": ResidualDiscriminator(s.resolution)})
-        return Networks({"generator": generator}, projected(s.resolution, s.feature_size, wishes))
+        return Networks({"generator": generator}, projected(s.resolution, s.feature_size, labels))
+
+    def generator(self, **options: Any) -> AnimeGenerator:
+        s = self.settings
+        return AnimeGenerator(resolution=s.resolution, latent_dim=s.latent_dim, channels=s.channels, **options)
 
     def data(self, source: str | None, split: str, seed: int) -> Data:
         s = self.settings
         if source is None:
             return Characters(split, s.resolution, s.drawn, seed)
-        if s.conditional:
-            raise ValueError(f"conditional: only the built-in data has attributes, got the data {source!r}")
         pictures = {name: data.read_pictures(source, name, s.resolution) for name in {split, "train"}}
         return Faces(pictures[split], pictures["train"], seed, split == "train")
 
     def wishes(self, batch: Batch) -> Tensor | None:
-        """y (B, attributes.SIZE) of a batch; a real and a fake picture of one row have the same."""
-        return attributes.one_hot(batch["labels"]) if self.settings.conditional else None
+        """y (B, vocabulary.size) of a batch; a real and a fake picture of one row have the same."""
+        return self.vocabulary.one_hot(batch["labels"]) if self.vocabulary.size else None
 
     def noise(self, batch: Batch, step: Step) -> Tensor:
-        """z (B, latent_dim); with attributes, noise that tells the details of the batch's pictures."""
-        z = step.randn(self.settings.latent_dim)
-        return attributes.settle(z, batch["details"]) if self.settings.conditional else z
+        """z (B, latent_dim)."""
+        return step.randn(self.settings.latent_dim)
 
     def generate(self, nets: Networks, batch: Batch, step: Step) -> Fakes:
         made = nets["generator"](self.noise(batch, step), y=self.wishes(batch))
@@ -146,15 +158,15 @@ class AnimeTraining(Plugin):
         return Fakes(real=critics.view(nets, real), fake=critics.view(nets, fake))
 
     def critic(self, nets: Networks, batch: Batch) -> losses.Critic:
-        """D: its logits (B, heads), and with attributes those that it reads, (B, attributes.SIZE)."""
+        """D: its logits (B, heads), and with labels those that it reads, (B, vocabulary.size)."""
         y = self.wishes(batch)
         return nets["discriminator"] if y is None else partial(nets["discriminator"], y=y)
 
     def reading(self, answer: Any, batch: Batch) -> dict[str, Tensor]:
-        """The term by which D learns to read attributes and G to write them, if there are any."""
-        if not self.settings.conditional:
+        """The term by which D learns to read labels and G to write them, if there are any."""
+        if not self.vocabulary.size:
             return {}
-        return {"reading": self.settings.reading * attributes.cross_entropy(answer[1], batch["labels"])}
+        return {"reading": self.settings.reading * self.vocabulary.cross_entropy(answer[1], batch["labels"])}
 
     def discriminator_loss(self, nets: Networks, batch: Batch, fakes: Fakes, step: Step) -> Losses:
         s, (fake, real) = self.settings, fakes
@@ -168,10 +180,8 @@ class AnimeTraining(Plugin):
         return Losses(terms, verdict.metrics)
 
     def generator_loss(self, nets: Networks, batch: Batch, fakes: Fakes, step: Step) -> Losses:
-        s, (fake, real) = self.settings, fakes
-        answer = losses.g_loss(s.loss, self.critic(nets, batch), fake, real)
-        terms = {"adversarial": answer.loss} | self.reading(answer.fake, batch)
-        return Losses(terms | (likeness(s, batch, fakes) if s.conditional else {}))
+        answer = losses.g_loss(self.settings.loss, self.critic(nets, batch), fakes.fake, fakes.real)
+        return Losses({"adversarial": answer.loss} | self.reading(answer.fake, batch))
 
     def sample(self, nets: Networks, fixed: Fixed) -> Tensor:
         return nets["generator"](self.noise(fixed.batch, fixed.step), y=self.wishes(fixed.batch)).clamp(-1, 1)
@@ -185,11 +195,11 @@ class AnimeTraining(Plugin):
     def evaluate(self, pipeline: Any, data: Data, count: int) -> Evaluation:
         """KID and its companions of seeds 0 .. count - 1 against pictures held out.
 
-        Against real pictures also a search for copies; of a conditional generator, its attributes read back.
+        Against real pictures also a search for copies; where there are labels, those that are read back.
         """
         assert isinstance(data, (Faces, Characters))
         fake, judge = images.to_uint8(pipeline(range(count))), metrics.Judge()
-        real, labels = (data.some_held_out, None) if isinstance(data, Faces) else data.all
+        real, labels = data.all
         fake_features, real_features = judge(fake), judge.of_real(real)
         scores = metrics.score_images(fake, real, fake_features, real_features)
         _, strangeness = metrics.nearest_neighbours(fake_features, real_features)
@@ -201,11 +211,15 @@ class AnimeTraining(Plugin):
             scores |= nearness
             protocol += f" {metrics.COPIES_PROTOCOL}"
             pictures["The 16 that come nearest to a training picture."] = _grid(fake[nearest[:16]])
-        if labels is not None and pipeline.conditional:
-            asked = torch.stack([attributes.labels(attributes.draw(seed)) for seed in range(count)])
-            scores |= readback.scores(fake, asked, real, labels, self.settings.judged_by)
-            protocol += f" {readback.PROTOCOL.format(count=self.settings.judged_by)}"
+        if labels is not None and self.vocabulary.size:
+            reader, taught = self.judge_of_labels()
+            scores |= readback.scores(reader, fake, self.vocabulary.drawn(range(count)), real, labels)
+            protocol += f" {readback.PROTOCOL.format(taught=taught)}"
         return Evaluation(scores, protocol, pictures)
+
+    def judge_of_labels(self) -> tuple[readback.Reader, str]:
+        """What reads the labels back, and what it was taught on; asked for only where there is a vocabulary."""
+        raise NotImplementedError
 
     def check_evaluation(self) -> None:
         metrics.Judge()

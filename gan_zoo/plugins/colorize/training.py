@@ -41,6 +41,7 @@ class Settings:
     loss: losses.Loss = setting("hinge", "of both sides (gan_zoo/losses.py)")
     l1: float = setting(10.0, "weight of the L1 distance; pix2pix: 100, with least-squares")
     feature: float = setting(2.0, "weight of the distance in the frozen network's features")
+    near_hints: float = setting(2.0, "what the L1 distance within some 8 pixels of a hint counts beside the rest's 1")
     strangers: float = setting(0.25, "share of drawings that are given another picture's palette", 0, 0.99)
     drawn: int = setting(4000, "characters of the built-in data", 20)
 
@@ -217,7 +218,7 @@ class ColorizeTraining(Plugin):
         own = fakes.own.float()[:, :, None, None]
         near = F.max_pool2d(F.max_pool2d(batch["hints"][:, 3:], 4), 5, 1, 2)  # within some 8 pixels of a dot
         near = F.interpolate(near, scale_factor=4, mode="nearest")
-        apart = (fakes.painted - batch["image"]).abs() * (own + 2 * near)
+        apart = (fakes.painted - batch["image"]).abs() * (own + s.near_hints * near)
         terms = {
             "adversarial": losses.g_loss(s.loss, nets["discriminator"], fakes.fake, fakes.real).loss,
             "l1": s.l1 * apart.mean(),
