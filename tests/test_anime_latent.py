@@ -136,6 +136,23 @@ def test_characters_train_on_the_built_in_data(tmp_path):
 # -- tasks ------------------------------------------------------------------------------------------------------------
 
 
+def test_a_face_is_found_and_then_changed(tmp_path):
+    plugin, path = Anime(), tmp_path / "face.png"
+    draw_character(5, 128).save(path)  # one that no seed gives
+    asked = {"wishes": "hair_color=green", "steps": 30}
+    *_, last = plugin.infer("find", "characters", image=path, **asked)
+    given, found, changed = (pixels(picture) for picture in last)
+    faces = [pixels(face) for face in plugin.infer("order", "characters", seed=0, count=64)]
+    assert np.abs(found - given).mean() < 0.65 * min(np.abs(face - given).mean() for face in faces)
+    hair = np.abs(pixels(draw_character(5, 128, {"hair_color": "green"})) - given).max(axis=2) > 40
+    assert np.abs(changed - found)[hair].mean() > 4 * np.abs(changed - found)[~hair].mean()
+    path = tmp_path / "found.png"
+    images.save_png(last[2], path)
+    assert plugin.infer("restore", image=path)["arguments"] == asked
+    with pytest.raises(ValueError, match="no attribute 'hat'"):
+        next(plugin.infer("find", "characters", image=path, wishes="hat=red"))
+
+
 def test_an_order_sets_its_attributes_and_leaves_the_rest_to_the_seed(ordered):
     plugin = Anime()
     chance = BUILT_IN.draw(3)

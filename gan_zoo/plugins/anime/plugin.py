@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 import torch
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 from torch import Tensor
 
 from gan_zoo import images
@@ -22,11 +25,12 @@ from gan_zoo.plugin import (
     Text,
     task,
 )
-from gan_zoo.plugins.anime import attributes, latent
+from gan_zoo.plugins.anime import attributes, latent, projection
 from gan_zoo.plugins.anime.pipeline import AnimePipeline
 from gan_zoo.plugins.anime.tab import draw_tab
 from gan_zoo.plugins.anime.training import AnimeTraining
 
+EXAMPLES = Path(__file__).parent / "examples"
 FIRST_CHANGE = "hair_color=blue"
 FIRST_SEED = 26  # what a visitor sees first: a fair face, as chance gives them, not the poor one of 0
 Truncation = Annotated[
@@ -316,6 +320,38 @@ class Anime(AnimeTraining):
         return Walk(row, Film(made + made[-2:0:-1], fps=12))
 
     @task(
+        Text("A face of yours", "Una cara tuya"),
+        Text(
+            "Drop an anime face: the generator looks for it among those that it can draw, and changes what you wish.",
+            "Suelta una cara de anime: el generador la busca entre las que sabe dibujar y le cambia lo que pidas.",
+        ),
+        gpu_seconds=20,
+    )
+    def find(
+        self,
+        pipeline: AnimePipeline,
+        *,
+        image: Annotated[
+            ImageFile, Arg(Text("Face", "Cara"), info=Text("The middle square is used.", "Se usa el cuadrado central."))
+        ],
+        wishes: Wishes = ANY,
+        steps: Annotated[int, Arg(Text("Steps", "Pasos"), minimum=10, maximum=200, cli_maximum=5000)] = 100,
+    ) -> Iterator[list[Image.Image]]:
+        """The face as given, as found, and, if there are wishes, as found and changed; better ones while it looks."""
+        asked = parse(wishes)
+        pipeline.wishes([0], asked)  # which refuses what these weights do not know
+        side = pipeline.generator.config["resolution"]
+        given = ImageOps.fit(images.on_white(images.read_image(image)), (side, side), Image.Resampling.BICUBIC)
+        shown = given.resize(2 * [side * (1 if pipeline.enlarger is None else pipeline.enlarger.scale)])
+        wanted = images.to_tensor(given).to(pipeline.device)
+        for step, found in enumerate(projection.project(pipeline, wanted, steps), start=1):
+            if step % max(1, steps // 8) and step != steps:
+                continue
+            ys = [found.y, found.wished(pipeline.vocabulary, asked)][: 2 if asked else 1]
+            made = images.to_images(torch.cat([found.picture(pipeline, y) for y in ys]))
+            yield [shown, *(_signed(p, c) for p, c in zip(made, [f"{step} / {steps}", wishes]))]
+
+    @task(
         Text("Contact sheet", "Hoja de contactos"),
         Text("One picture of many faces, each over its seed.", "Una imagen de muchas caras, cada una con su semilla."),
     )
@@ -349,13 +385,23 @@ class Anime(AnimeTraining):
         made = images.read_settings(image)
         if not made or made.pop("plugin") != self.slug or made["task"] not in self.tasks():
             return {}
-        made["arguments"] = self.tasks()[made["task"]].check(made["arguments"])
+        asked = self.tasks()[made["task"]]
+        told = tuple(p for p in asked.parameters if p.type is not ImageFile)  # a picture is not told in another
+        made["arguments"] = dataclasses.replace(asked, parameters=told).check(made["arguments"])
         return made
 
     # -- the page ----------------------------------------------------------------------------------------------------
 
     def examples(self, task: str) -> list[dict[str, Any]]:
-        return [{"to": FIRST_CHANGE, "preset": "characters"}] if task == "change" else []
+        drawn, face = (str(EXAMPLES / name) for name in ("character.png", "face.webp"))  # of nobody's data
+        shown: dict[str, list[dict[str, Any]]] = {
+            "change": [{"to": FIRST_CHANGE, "preset": "characters"}],
+            "find": [
+                {"image": drawn, "wishes": FIRST_CHANGE, "preset": "characters"},
+                {"image": face, "wishes": ANY, "preset": "anime-faces-64"},
+            ],
+        }
+        return shown.get(task, [])
 
     def tab(self, page: Page) -> None:
         draw_tab(page, self)
