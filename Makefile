@@ -56,7 +56,7 @@ $(PY):
 	@touch $@
 
 .venv/.dev: .venv/.torch pyproject.toml
-	$(PY) -m pip install --quiet -r requirements.txt -e '.[dev,eval]'
+	$(PY) -m pip install --quiet -r requirements.txt -e '.[dev,eval,onnx]'
 	@touch $@ .venv/.app
 
 clean:

@@ -17,7 +17,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from gan_zoo.cli import Parser, author, calls, infer, listing, positive, train, weights
+from gan_zoo.cli import Parser, author, calls, export, infer, listing, positive, train, weights
 from gan_zoo.errors import one_line
 
 
@@ -94,6 +94,11 @@ def _weights(command: Callable[..., Parser]) -> None:
     sub.add_argument("repo_id", metavar="REPO_ID")
     sub.add_argument("--revision", metavar="R", help="branch, tag or commit")
     sub.add_argument("--out", type=Path, metavar="DIR", help="copy them there (default: stay in the Hub's cache)")
+
+    sub = command("export", export.export, "write the networks of a preset or run as ONNX, for programs without torch")
+    sub.add_argument("source", metavar="PRESET_OR_RUN", help="NAME, PLUGIN/NAME, or path of a folder or run")
+    sub.add_argument("--out", required=True, type=Path, metavar="DIR", help="the folder to write")
+    sub.add_argument("--precision", choices=["fp32", "fp16"], default="fp32", help="fp16 halves the files")
 
     sub = command("import", weights.import_, "convert weights that another program trained; `list` names the formats")
     sub.add_argument("files", nargs="+", type=Path, metavar="FILE")

@@ -163,6 +163,22 @@ class Evaluation(NamedTuple):
     pictures: dict[str, Image.Image] = {}
 
 
+class Exported(NamedTuple):
+    """A network for programs without torch: `module(*inputs)` gives `outputs`, float32 tensors (B, ...).
+
+    inputs: examples by name, which also check what was written; noise is called z. free: sides of inputs that may be of
+    any size besides the batch's, as {input: {dimension: name}}, multiples of `multiple`. told: each input and output
+    in words, by name.
+    """
+
+    module: nn.Module
+    inputs: dict[str, Tensor]
+    outputs: tuple[str, ...]
+    told: dict[str, str]
+    free: dict[str, dict[int, str]] = {}
+    multiple: int = 1
+
+
 # ---------------------------------------------------------------------------------------------------------------------
 # A GAN
 
@@ -275,6 +291,10 @@ class GAN(ABC):
     @abstractmethod
     def load(self, preset: str | None = None, **options: Any) -> Any:
         """The pipeline, a `Pipeline`, of trained weights: of a preset by its name (None: the default), or of others."""
+
+    def exports(self, pipeline: Any) -> dict[str, Exported]:
+        """What of a pipeline can be written as ONNX, by file name; none by default."""
+        return {}
 
     @property
     def default_preset(self) -> Preset | None:

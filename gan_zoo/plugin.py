@@ -27,6 +27,7 @@ from gan_zoo.contract import (
     Batch,
     Data,
     Evaluation,
+    Exported,
     Fakes,
     Fixed,
     Licence,
@@ -57,7 +58,7 @@ if TYPE_CHECKING:
     from diffusers import DiffusionPipeline
 
 __all__ = [
-    "GAN", "MAX_SEED", "MAX_TEXT", "Arg", "Batch", "Bounds", "Data", "Evaluation", "Fakes", "Film", "Fixed",
+    "GAN", "MAX_SEED", "MAX_TEXT", "Arg", "Batch", "Bounds", "Data", "Evaluation", "Exported", "Fakes", "Film", "Fixed",
     "ImageFile", "Json", "Licence", "Losses", "Networks", "Page", "Panel", "Parameter", "Plugin", "Preset", "Seed",
     "Stage", "Step", "Task", "Text", "task",
 ]  # fmt: skip

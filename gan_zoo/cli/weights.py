@@ -48,7 +48,7 @@ def push(args: argparse.Namespace) -> None:
     if args.all is None:
         if args.source is None or args.repo_id is None:
             raise ValueError("push: expected PRESET_OR_RUN and REPO_ID, or --all OWNER")
-        folder = presets.at(args.source) or _preset_weights(args.source)
+        folder = presets.at(args.source) or named_weights(args.source)
         print(hub.push(folder, args.repo_id, revision=args.revision, private=args.private))
         return
     if args.source is not None or args.revision is not None:
@@ -60,7 +60,7 @@ def push(args: argparse.Namespace) -> None:
                 print(hub.push(presets.find(plugin, preset.name), repo_id, private=args.private), flush=True)
 
 
-def _preset_weights(name: str) -> Path:
+def named_weights(name: str) -> Path:
     """The weights folder of the preset NAME, or PLUGIN/NAME. Raises ValueError: none, or several of that name."""
     from gan_zoo import presets, registry
 

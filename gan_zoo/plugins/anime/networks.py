@@ -136,9 +136,8 @@ class AnimeGenerator(ModelMixin, ConfigMixin):
         attributes = self.config["attributes"]
         if (0 if y is None else y.shape[-1]) != attributes:
             raise ValueError(f"y {None if y is None else tuple(y.shape)}: expected {attributes} attributes a picture")
-        x = self.start(codes if y is None else torch.cat([codes, y.to(codes)], dim=1)).view(
-            len(codes), -1, self.side, self.side
-        )
+        x = self.start(codes if y is None else torch.cat([codes, y.to(codes)], dim=1))
+        x = x.unflatten(1, (-1, self.side, self.side))
         return F.leaky_relu(self.start_norm(x.contiguous(memory_format=torch.channels_last)), 0.2)
 
     def truncate(self, w: Tensor, truncation: float) -> Tensor:

@@ -6,13 +6,24 @@ from collections.abc import Mapping, Sequence
 
 import torch
 from diffusers import DiffusionPipeline
-from torch import Tensor
+from torch import Tensor, nn
 
 from gan_zoo.labels import ANY, Vocabulary
 from gan_zoo.plugins.anime.attributes import BUILT_IN
 from gan_zoo.plugins.anime.networks import AnimeGenerator, Enlarger
 
 BATCH = 16  # pictures per forward pass; a picture does not depend on it
+
+
+class Whole(nn.Module):
+    """The generator as other programs want it: z (B, latent_dim), and y, -> pictures in [-1, 1], no more."""
+
+    def __init__(self, generator: AnimeGenerator):
+        super().__init__()
+        self.generator = generator
+
+    def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
+        return self.generator(z, y).clamp(-1, 1)
 
 
 class AnimePipeline(DiffusionPipeline):

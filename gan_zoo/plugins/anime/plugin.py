@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from gan_zoo.labels import ANY, parse
 from gan_zoo.plugin import (
     MAX_SEED,
     Arg,
+    Exported,
     Film,
     ImageFile,
     Page,
@@ -26,7 +27,7 @@ from gan_zoo.plugin import (
     task,
 )
 from gan_zoo.plugins.anime import attributes, latent, projection
-from gan_zoo.plugins.anime.pipeline import AnimePipeline
+from gan_zoo.plugins.anime.pipeline import AnimePipeline, Whole
 from gan_zoo.plugins.anime.tab import draw_tab
 from gan_zoo.plugins.anime.training import AnimeTraining
 
@@ -402,6 +403,22 @@ class Anime(AnimeTraining):
             ],
         }
         return shown.get(task, [])
+
+    def exports(self, pipeline: AnimePipeline) -> dict[str, Exported]:
+        generator = pipeline.generator
+        told = {"z": "standard normal noise", "picture": "colour planes in [-1, 1]"}
+        inputs, ones = {"z": pipeline.noise([FIRST_SEED])}, []
+        if pipeline.conditional:
+            inputs["y"] = cast(Tensor, pipeline.wishes([FIRST_SEED]))
+            ones = [f"{name}={value}" for name, values in pipeline.vocabulary.shares.items() for value in values]
+            told["y"] = "a 1 for each wish, one of each kind, among zeros: " + ", ".join(ones)
+        made = {"generator": Exported(Whole(generator), inputs, ("picture",), told)}
+        if pipeline.enlarger is not None:
+            small = torch.zeros(1, 3, 32, 32)
+            told = {"small": "colour planes in [-1, 1]", "picture": "four times the sides"}
+            free = {"small": {2: "height", 3: "width"}}
+            made["enlarger"] = Exported(pipeline.enlarger, {"small": small}, ("picture",), told, free)
+        return made
 
     def tab(self, page: Page) -> None:
         draw_tab(page, self)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 import torch.nn.functional as F
 from diffusers import DiffusionPipeline
-from torch import Tensor
+from torch import Tensor, nn
 
 from gan_zoo.plugins.colorize.colours import Hint, hint_map, palette
 from gan_zoo.plugins.colorize.networks import ColorizeGenerator, Layers
@@ -17,6 +17,19 @@ WORKING = 256  # the generator's own resolution: larger drawings are coloured at
 REFINED = 1024  # the resolution up to which colours are kept from bleeding across lines
 MULTIPLE = 64  # of the sides that both generators take
 CANDIDATES = 16  # palettes among which hints choose
+
+
+class Painter(nn.Module):
+    """The generator as other programs want it: lines (B, 1, H, W) in [0, 1], hints (B, 4, H, W) and palettes
+    (B, PALETTE) uint8 -> pictures (B, 3, H, W) in [-1, 1].
+    """
+
+    def __init__(self, generator: ColorizeGenerator):
+        super().__init__()
+        self.generator = generator
+
+    def forward(self, lines: Tensor, hints: Tensor, palettes: Tensor) -> Tensor:
+        return self.generator(lines, hints, palettes).under(lines).clamp(-1, 1)
 
 
 class ColorizePipeline(DiffusionPipeline):

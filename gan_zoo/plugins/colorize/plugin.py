@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar
 
+import torch
 from PIL import Image
 from torch import Tensor
 
@@ -11,6 +12,7 @@ from gan_zoo import images
 from gan_zoo.plugin import (
     MAX_SEED,
     Arg,
+    Exported,
     ImageFile,
     Json,
     Page,
@@ -20,7 +22,7 @@ from gan_zoo.plugin import (
 )
 from gan_zoo.plugins.colorize.colours import Hint, parse_hints
 from gan_zoo.plugins.colorize.lines import clean, dark_ground, light_strokes, line_art, luminance
-from gan_zoo.plugins.colorize.pipeline import ColorizePipeline
+from gan_zoo.plugins.colorize.pipeline import MULTIPLE, ColorizePipeline, Painter
 from gan_zoo.plugins.colorize.tab import draw_tab
 from gan_zoo.plugins.colorize.training import ColorizeTraining
 
@@ -129,6 +131,21 @@ class Colorize(ColorizeTraining):
         return images.to_images(lines.expand(3, -1, -1)[None] * 2 - 1)[0]
 
     # -- the page ----------------------------------------------------------------------------------------------------
+
+    def exports(self, pipeline: ColorizePipeline) -> dict[str, Exported]:
+        inputs = {
+            "lines": torch.rand(1, 1, 128, 128, generator=torch.Generator().manual_seed(0)),
+            "hints": torch.zeros(1, 4, 128, 128),
+            "palettes": pipeline.generator.palettes[:1].cpu(),
+        }
+        told = {
+            "lines": "line art in [0, 1], 0 is ink",
+            "hints": "red, green and blue of dots in [-1, 1], and a 1 where a dot is; else 0",
+            "palettes": "one of those that the weights remember: palettes.npy",
+            "picture": "colour planes in [-1, 1]",
+        }
+        free = {name: {2: "height", 3: "width"} for name in ("lines", "hints")}
+        return {"painter": Exported(Painter(pipeline.generator), inputs, ("picture",), told, free, MULTIPLE)}
 
     def tab(self, page: Page) -> None:
         draw_tab(page)

@@ -6,9 +6,10 @@ from typing import NamedTuple, cast
 
 import torch
 from diffusers import DiffusionPipeline
-from torch import Tensor
+from torch import Tensor, nn
 
 from gan_zoo import images
+from gan_zoo.features import eyes
 from gan_zoo.plugins.cyclegan.imported import ImportedGenerator
 from gan_zoo.plugins.cyclegan.networks import SeeingGenerator, TranslationGenerator
 
@@ -27,6 +28,20 @@ class Way(NamedTuple):
     @property
     def name(self) -> str:
         return f"{self.source}2{self.target}"
+
+
+class Whole(nn.Module):
+    """A generator with all that it looks through, as other programs want it: pictures (B, 3, H, W) in [-1, 1], H and W
+    multiples of the network's -> the same.
+    """
+
+    def __init__(self, network: Generator):
+        super().__init__()
+        self.network = network
+        self.eyes = eyes(network.device) if isinstance(network, SeeingGenerator) else None
+
+    def forward(self, picture: Tensor) -> Tensor:
+        return self.network(picture).clamp(-1, 1)
 
 
 class CycleGANPipeline(DiffusionPipeline):

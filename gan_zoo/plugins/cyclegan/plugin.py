@@ -13,6 +13,7 @@ from torch import Tensor
 from gan_zoo import hub, images
 from gan_zoo.plugin import (
     Arg,
+    Exported,
     Film,
     ImageFile,
     Page,
@@ -21,7 +22,7 @@ from gan_zoo.plugin import (
     task,
 )
 from gan_zoo.plugins.cyclegan.convert import FORMATS, read_generators
-from gan_zoo.plugins.cyclegan.pipeline import CycleGANPipeline
+from gan_zoo.plugins.cyclegan.pipeline import CycleGANPipeline, Whole
 from gan_zoo.plugins.cyclegan.tab import draw_tab, find_examples
 from gan_zoo.plugins.cyclegan.training import CycleGANTraining
 
@@ -198,6 +199,17 @@ class CycleGAN(CycleGANTraining):
 
     def examples(self, task: str) -> list[dict[str, Any]]:
         return find_examples(task)
+
+    def exports(self, pipeline: CycleGANPipeline) -> dict[str, Exported]:
+        told = {"picture": "colour planes in [-1, 1]", "translated": "the same"}
+        made = {}
+        for way, network in zip(pipeline.ways, (pipeline.forth, pipeline.back)):
+            if network is not None:
+                picture = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 2 - 1
+                free = {"picture": {2: "height", 3: "width"}}
+                multiple = int(network.multiple)  # pyright: ignore[reportArgumentType]
+                made[way.name] = Exported(Whole(network), {"picture": picture}, ("translated",), told, free, multiple)
+        return made
 
     def tab(self, page: Page) -> None:
         draw_tab(page, self)

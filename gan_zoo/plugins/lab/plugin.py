@@ -17,6 +17,7 @@ from gan_zoo.plugin import (
     Batch,
     Data,
     Evaluation,
+    Exported,
     Fakes,
     Film,
     Fixed,
@@ -32,7 +33,7 @@ from gan_zoo.plugin import (
     task,
 )
 from gan_zoo.plugins.lab.game import Game
-from gan_zoo.plugins.lab.networks import LabPipeline
+from gan_zoo.plugins.lab.networks import FaceGenerator, LabPipeline
 from gan_zoo.plugins.lab.rules import FACES, FACES_RULES, Rules, Settings
 from gan_zoo.plugins.lab.runs import parse_run, take_up
 from gan_zoo.plugins.lab.subjects import Subject, subject_of
@@ -375,6 +376,13 @@ class Lab(Plugin):
         return parse_run(text, [preset.name for preset in self.presets])
 
     # -- the page ----------------------------------------------------------------------------------------------------
+
+    def exports(self, pipeline: LabPipeline) -> dict[str, Exported]:
+        z = pipeline.generator.noise(1, torch.Generator().manual_seed(0))
+        faces = isinstance(pipeline.generator, FaceGenerator)
+        what = "colour planes in [-1, 1]" if faces else "x and y, about [-1, 1]"
+        told = {"z": f"{pipeline.generator.config['latent']} noise", "forged": what}
+        return {"generator": Exported(pipeline.generator, {"z": z}, ("forged",), told)}
 
     def tab(self, page: Page) -> None:
         draw_tab(page, self)

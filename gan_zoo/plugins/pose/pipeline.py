@@ -5,12 +5,41 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from diffusers import DiffusionPipeline
-from torch import Tensor
+from torch import Tensor, nn
 
+from gan_zoo.features import eyes
 from gan_zoo.plugins.pose.networks import CoarseGenerator, JointFinder, RefiningGenerator, SeeingFinder
 from gan_zoo.plugins.pose.warping import carry
 
 BATCH = 8  # pictures per forward pass; a picture does not depend on it
+
+
+class Person(nn.Module):
+    """Both generators as other programs want them: sources (B, 3, H, W) in [-1, 1], their poses and those wanted,
+    (B, 18, 3) -> pictures (B, 3, H, W) in [-1, 1].
+    """
+
+    def __init__(self, coarse: CoarseGenerator, refining: RefiningGenerator):
+        super().__init__()
+        self.coarse, self.refining = coarse, refining
+
+    def forward(self, source: Tensor, source_pose: Tensor, pose: Tensor) -> Tensor:
+        seen = carry(source, source_pose, pose)
+        return self.refining(self.coarse(source, seen), source, seen).clamp(-1, 1)
+
+
+class Finds(nn.Module):
+    """A joint finder with all that it looks through: pictures (B, 3, H, W) in [-1, 1], sides multiples of 32 -> what
+    its network gives.
+    """
+
+    def __init__(self, finder: JointFinder | SeeingFinder):
+        super().__init__()
+        self.finder = finder
+        self.eyes = eyes(finder.device) if isinstance(finder, SeeingFinder) else None
+
+    def forward(self, picture: Tensor) -> tuple[Tensor, Tensor]:
+        return self.finder(picture)
 
 
 class PosePipeline(DiffusionPipeline):

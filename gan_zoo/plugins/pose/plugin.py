@@ -15,6 +15,7 @@ from torch import Tensor
 from gan_zoo import images
 from gan_zoo.plugin import (
     Arg,
+    Exported,
     Film,
     ImageFile,
     Json,
@@ -27,7 +28,7 @@ from gan_zoo.plugins.pose import photos, poses, skeleton
 from gan_zoo.plugins.pose.networks import (
     SeeingFinder,
 )
-from gan_zoo.plugins.pose.pipeline import PosePipeline
+from gan_zoo.plugins.pose.pipeline import Finds, Person, PosePipeline
 from gan_zoo.plugins.pose.tab import draw_tab
 from gan_zoo.plugins.pose.training import PoseTraining
 
@@ -195,6 +196,28 @@ class Pose(PoseTraining):
     def examples(self, task: str) -> list[dict[str, Any]]:
         """Rendered people, CC0."""
         return [{"image": str(path)} for path in sorted(PEOPLE.glob("*.png"))]
+
+    def exports(self, pipeline: PosePipeline) -> dict[str, Exported]:
+        height = pipeline.height
+        random = torch.Generator().manual_seed(0)
+        person = torch.rand(1, 3, height, height // 2, generator=random) * 2 - 1
+        stands, walks = (torch.from_numpy(poses.POSES[name]())[None].float() for name in ("standing", "waving"))
+        pose = "18 joints in the order of OpenPose: x and y as shares of width and height, and 1 where it is"
+        told = {"source": "colour planes in [-1, 1]", "source_pose": pose, "pose": pose, "picture": "as the source"}
+        inputs = {"source": person, "source_pose": stands, "pose": walks}
+        whole = Exported(Person(pipeline.coarse, pipeline.refining), inputs, ("picture",), told)
+        seeing = isinstance(pipeline.finder, SeeingFinder)
+        outputs = ("joints", "person") if seeing else ("places", "presence")
+        told = {
+            "picture": f"colour planes in [-1, 1]; it learned at a height of {pipeline.finder.looks_at}",
+            "joints": "logits of bumps at the 18 joints, at a quarter of the size",
+            "person": "logits of the person's pixels, at a quarter of the size",
+            "places": "logits, at a quarter of the size, a softmax over which tells where each joint is",
+            "presence": "logits: is each joint there?",
+        }
+        free = {"picture": {2: "height", 3: "width"}}
+        finder = Exported(Finds(pipeline.finder), {"picture": person[:, :, :128, :64]}, outputs, told, free, 32)
+        return {"person": whole, "finder": finder}
 
     def tab(self, page: Page) -> None:
         draw_tab(page)
