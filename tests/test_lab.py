@@ -24,13 +24,13 @@ LAB = Lab()
 
 @pytest.fixture(autouse=True)
 def forgotten() -> None:
-    runs._games.clear()
+    LAB.fights.games.clear()
 
 
 def take_up(
     run: dict[str, Any], what: str = "both", times: int = 0, **options: Any
 ) -> tuple[dict[str, Any], game.Game]:
-    return runs.take_up(LAB, run, what, times, lambda fight: fight, **options)
+    return LAB.fights.take_up(run, what, times, lambda fight: fight, **options)
 
 
 def fresh(**rules: Any) -> dict[str, Any]:
@@ -85,7 +85,7 @@ def test_a_run_can_be_taken_up_again_and_replayed():
     first, fight = take_up(first, "both", 3)
     assert first["moves"] == [["both", 5], ["d", 2], ["both", 3]]
     seen = fight.state()
-    runs._games.clear()  # forgotten: made again from its moves
+    LAB.fights.games.clear()  # forgotten: made again from its moves
     again, replayed = take_up(json.loads(json.dumps(first)), "both", 0)
     assert again == first and replayed is not fight
     assert replayed.state() | {"loss_d": 0, "loss_g": 0} == seen | {"loss_d": 0, "loss_g": 0}
@@ -103,7 +103,7 @@ def test_fights_are_forgotten_and_long_ones_refused():
     limits = subjects.POINTS_SUBJECT.limits
     for seed in range(limits.kept + 5):
         take_up(fresh(seed=seed))
-    assert len(runs._games) == limits.kept
+    assert len(LAB.fights.games) == limits.kept
     long = fresh() | {"moves": [["both", limits.replayed + 1]]}
     with pytest.raises(ValueError, match=r"forgotten, and too long to be made again \(5,001 moves\)"):
         take_up(long, "both", 1)
@@ -115,12 +115,12 @@ def test_a_visitor_has_one_fight_and_idle_ones_are_freed(monkeypatch):
     one, _ = take_up(fresh(seed=1) | {"visit": "a"}, "both", 1)
     take_up(fresh(seed=2) | {"visit": "b"}, "both", 1)
     take_up(fresh(seed=3) | {"visit": "a"}, "both", 1)
-    assert [kept.visit for kept in runs._games.values()] == ["b", "a"]
+    assert [kept.visit for kept in LAB.fights.games.values()] == ["b", "a"]
     _, again = take_up(one, "both", 0)  # still a run: made again from its moves
     assert again.made == 1
     monkeypatch.setattr(runs, "IDLE", -1)
     take_up(fresh(seed=4))
-    assert len(runs._games) == 1
+    assert len(LAB.fights.games) == 1
 
 
 def test_a_refused_move_loses_no_fight():
@@ -174,11 +174,11 @@ def test_drawn_faces_differ_and_are_settled_by_their_seed():
 
 def test_few_train_faces_at_once_and_it_can_be_switched_off(monkeypatch):
     run = {"rules": FACES, "moves": []}
-    monkeypatch.setattr(runs, "_at_faces", runs.MOST_AT_FACES)
+    monkeypatch.setattr(LAB.fights, "at_faces", runs.MOST_AT_FACES)
     with pytest.raises(ValueError, match="6 others are training faces here"):
         take_up(run, "both", 1)
     take_up(fresh(), "both", 1)  # points wait for nobody
-    monkeypatch.setattr(runs, "_at_faces", 0)
+    monkeypatch.setattr(LAB.fights, "at_faces", 0)
     monkeypatch.setenv(runs.SWITCH, "off")
     with pytest.raises(ValueError, match="faces are not trained here"):
         take_up(run, "both", 1)

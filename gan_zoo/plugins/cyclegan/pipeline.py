@@ -29,6 +29,10 @@ class Way(NamedTuple):
     def name(self) -> str:
         return f"{self.source}2{self.target}"
 
+    @property
+    def reversed(self) -> Way:
+        return Way(self.target, self.source)
+
 
 class Whole(nn.Module):
     """A generator with all that it looks through, as other programs want it: pictures (B, 3, H, W) in [-1, 1], H and W
@@ -45,7 +49,8 @@ class Whole(nn.Module):
 
 
 class CycleGANPipeline(DiffusionPipeline):
-    """Holds both generators and the names of their domains. `pipeline(picture)` translates, `back=True` the other way.
+    """Holds both generators and the names of their domains. `pipeline(picture)` translates, and
+    `pipeline(picture, pipeline.ways[1])` back.
 
     A weights folder may hold one generator alone, as those of other programs often do.
     """
@@ -71,29 +76,36 @@ class CycleGANPipeline(DiffusionPipeline):
         a, b = self.config["domain_a"], self.config["domain_b"]
         return Way(a, b), Way(b, a)
 
-    def way(self, direction: str) -> bool:
-        """Is it the way back? direction: "horse2zebra", or the target's name alone; empty: the way forth.
+    def way(self, direction: str) -> Way:
+        """The way of a name, "horse2zebra", or of its target's name alone; the way forth if it is empty.
 
         Raises ValueError that lists the directions there are.
         """
         forth, back = self.ways
         wanted = direction.strip().casefold()
         if wanted in ("", forth.name.casefold(), forth.target.casefold()):
-            return False
+            return forth
         if wanted in (back.name.casefold(), back.target.casefold()):
-            return True
+            return back
         raise ValueError(f"direction: {direction[:40]!r} is neither {forth.name} nor {back.name}")
 
+    def network(self, way: Way) -> Generator | None:
+        """The generator that translates this way, if the weights hold it. Raises ValueError for a way of others."""
+        if way not in self.ways:
+            raise ValueError(f"direction: {way.name} is neither {' nor '.join(each.name for each in self.ways)}")
+        return self.forth if way == self.ways[0] else self.back
+
     @torch.inference_mode()
-    def __call__(self, picture: Tensor, back: bool = False, size: int = 0) -> Tensor:
+    def __call__(self, picture: Tensor, way: Way | None = None, size: int = 0) -> Tensor:
         """Pictures (B, 3, H, W) in [-1, 1] -> the same, on the CPU, translated.
 
-        size: shorter side at which the networks work; 0 is the pictures' own. What they change is then enlarged and
-        added to the pictures, so that these keep their own sharpness. Raises ValueError without a generator that way.
+        way: one of `ways`; forth if None. size: shorter side at which the networks work; 0 is the pictures' own. What
+        they change is then enlarged and added to the pictures, so that these keep their own sharpness. Raises
+        ValueError without a generator that way.
         """
-        network = self.back if back else self.forth
-        if network is None:
-            raise ValueError(f"direction: these weights do not translate {self.ways[back].name}")
+        way = way or self.ways[0]
+        if (network := self.network(way)) is None:
+            raise ValueError(f"direction: these weights do not translate {way.name}")
         side = size or min(picture.shape[2:])
         return images.apply_at_side(picture, lambda pictures: self._tiled(network, pictures), side)
 

@@ -22,7 +22,7 @@ from gan_zoo.plugin import (
     task,
 )
 from gan_zoo.plugins.cyclegan.convert import FORMATS, read_generators
-from gan_zoo.plugins.cyclegan.pipeline import CycleGANPipeline, Whole
+from gan_zoo.plugins.cyclegan.pipeline import CycleGANPipeline, Way, Whole
 from gan_zoo.plugins.cyclegan.tab import draw_tab, find_examples
 from gan_zoo.plugins.cyclegan.training import CycleGANTraining
 
@@ -153,13 +153,13 @@ class CycleGAN(CycleGANTraining):
         strength: Strength = 1.0,
         size: WorkingSize = 256,
     ) -> Translation:
-        back = pipeline.way(direction)
+        way = pipeline.way(direction)
         picture = _checked(images.read_image(image))
         before = images.to_tensor(picture)
-        after = _translated(pipeline, before, back, strength, size)
+        after = _translated(pipeline, before, way, strength, size)
         made = [after]
-        has_both = pipeline.forth is not None and pipeline.back is not None
-        made.append(pipeline(after, not back, size) if has_both else after)
+        returns = pipeline.network(way.reversed) is not None
+        made.append(pipeline(after, way.reversed, size) if returns else after)
         return Translation(*(_with_alpha(images.to_images(x)[0], picture) for x in made))
 
     @task(
@@ -189,9 +189,9 @@ class CycleGAN(CycleGANTraining):
             ),
         ] = 0,
     ) -> Film:
-        back = pipeline.way(direction)
+        way = pipeline.way(direction)
         frames = [_checked(frame) for frame in images.read_frames(image, max_frames=MAX_FRAMES)]
-        made = [_translated(pipeline, images.to_tensor(frame), back, strength, size) for frame in frames]
+        made = [_translated(pipeline, images.to_tensor(frame), way, strength, size) for frame in frames]
         pictures = [images.to_images(x)[0] for x in made]
         return Film(pictures, fps) if fps else images.timed(pictures, frames)
 
@@ -203,8 +203,8 @@ class CycleGAN(CycleGANTraining):
     def exports(self, pipeline: CycleGANPipeline) -> dict[str, Exported]:
         told = {"picture": "colour planes in [-1, 1]", "translated": "the same"}
         made = {}
-        for way, network in zip(pipeline.ways, (pipeline.forth, pipeline.back)):
-            if network is not None:
+        for way in pipeline.ways:
+            if (network := pipeline.network(way)) is not None:
                 picture = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 2 - 1
                 free = {"picture": {2: "height", 3: "width"}}
                 multiple = int(network.multiple)  # pyright: ignore[reportArgumentType]
@@ -221,8 +221,8 @@ def _checked(picture: Image.Image) -> Image.Image:
     return images.at_most(picture, MAX_SIDE)
 
 
-def _translated(pipeline: CycleGANPipeline, before: Tensor, back: bool, strength: float, size: int) -> Tensor:
-    return torch.lerp(before, pipeline(before, back, size), strength)
+def _translated(pipeline: CycleGANPipeline, before: Tensor, way: Way, strength: float, size: int) -> Tensor:
+    return torch.lerp(before, pipeline(before, way, size), strength)
 
 
 def _with_alpha(made: Image.Image, picture: Image.Image) -> Image.Image:

@@ -79,7 +79,7 @@ PROTOCOL = (
 )
 
 
-class Way(NamedTuple):
+class Side(NamedTuple):
     """One of the two translations: the network that makes it, the one that undoes it, from which domain to which."""
 
     net: str
@@ -88,7 +88,7 @@ class Way(NamedTuple):
     y: str
 
 
-WAYS = (Way("forth", "back", "a", "b"), Way("back", "forth", "b", "a"))
+SIDES = (Side("forth", "back", "a", "b"), Side("back", "forth", "b", "a"))
 
 
 class Fakes(NamedTuple):
@@ -144,7 +144,7 @@ class CycleGANTraining(Plugin):
     def generate(self, nets: Networks, batch: Batch, step: Step) -> Fakes:
         """Both translations. D sees a picture and its translation augmented alike."""
         made, seen, seen_made = {}, {}, {}
-        for way in WAYS:
+        for way in SIDES:
             made[way.y] = nets[way.net](batch[way.x])
             together = diff_augment_together((batch[way.x], made[way.y]), self.settings.augment, step.rand)
             seen[way.x] = critics.view(nets, together[0], graph=False)
@@ -165,7 +165,7 @@ class CycleGANTraining(Plugin):
     def generator_loss(self, nets: Networks, batch: Batch, fakes: Fakes, step: Step) -> Losses:
         s, terms = self.settings, {}
         leave = s.leave * s.lazy * min(1.0, 3 * step.progress) if step.index % s.lazy == 0 else 0.0
-        for net, other, x, y in WAYS:
+        for net, other, x, y in SIDES:
             answer = losses.g_loss(s.loss, nets[f"critic_{y}"], fakes.seen[y], fakes.real[y])
             terms[f"adversarial_{y}"] = answer.loss
             if s.cycle > 0 or s.coarse_cycle > 0:
@@ -205,30 +205,28 @@ class CycleGANTraining(Plugin):
         assert isinstance(data, Unpaired)
         judge, scores = metrics.Judge(), {}
         real = dict(zip("ab", (pictures[:count] for pictures in data.domains.values())))
-        names = dict(zip("ab", data.domains))
         known = dict(zip("ab", (judge.of_real(pictures)[:count] for pictures in data.domains.values())))
         classes = dict(zip("ab", self.settings.classes))
         ssim, kids = [], []
-        for x, y, back in (("a", "b", False), ("b", "a", True)):
-            way = f"{names[x]}2{names[y]}"
-            fake = images.to_uint8(pipeline(zoo_data.to_float(real[x]), back))
+        for way, x, y in zip(pipeline.ways, "ab", "ba"):
+            fake = images.to_uint8(pipeline(zoo_data.to_float(real[x]), way))
             features = judge(fake)
             kids.append(1000 * metrics.kid(features, known[y]))
             ssim.append(float(metrics.ssim(fake / 255, real[x] / 255).mean()))
-            scores[f"kid_x1000_{way}"], scores[f"ssim_{way}"] = kids[-1], ssim[-1]
-            scores[f"kid_x1000_{way}_untouched"] = 1000 * metrics.kid(known[x], known[y])
-            again = pipeline(zoo_data.to_float(through_jpeg(fake)), not back)
-            scores[f"cycle_l1_{way}"] = float((images.to_uint8(again) / 255 - real[x] / 255).abs().mean())
+            scores[f"kid_x1000_{way.name}"], scores[f"ssim_{way.name}"] = kids[-1], ssim[-1]
+            scores[f"kid_x1000_{way.name}_untouched"] = 1000 * metrics.kid(known[x], known[y])
+            again = pipeline(zoo_data.to_float(through_jpeg(fake)), way.reversed)
+            scores[f"cycle_l1_{way.name}"] = float((images.to_uint8(again) / 255 - real[x] / 255).abs().mean())
             if classes:
-                scores[f"share_{way}"] = judge.share(features, classes[y])
-                scores[f"share_{way}_source_left"] = judge.share(features, classes[x])
+                scores[f"share_{way.name}"] = judge.share(features, classes[y])
+                scores[f"share_{way.name}_source_left"] = judge.share(features, classes[x])
         if data.neutral is not None:
             some = data.neutral[:count]
-            for back, way in ((False, f"{names['a']}2{names['b']}"), (True, f"{names['b']}2{names['a']}")):
-                fake = images.to_uint8(pipeline(zoo_data.to_float(some), back))
-                scores[f"neutral_ssim_{way}"] = float(metrics.ssim(fake / 255, some / 255).mean())
+            for way, y in zip(pipeline.ways, "ba"):
+                fake = images.to_uint8(pipeline(zoo_data.to_float(some), way))
+                scores[f"neutral_ssim_{way.name}"] = float(metrics.ssim(fake / 255, some / 255).mean())
                 if classes:
-                    scores[f"neutral_share_{way}"] = judge.share(judge(fake), classes["a" if back else "b"])
+                    scores[f"neutral_share_{way.name}"] = judge.share(judge(fake), classes[y])
         scores["score"] = sum(kids) / 2 + 100 * (1 - sum(ssim) / 2)
         return Evaluation(scores, PROTOCOL.format(size=self.settings.judged_at))
 

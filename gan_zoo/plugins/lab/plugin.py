@@ -35,7 +35,7 @@ from gan_zoo.plugin import (
 from gan_zoo.plugins.lab.game import Game
 from gan_zoo.plugins.lab.networks import FaceGenerator, LabPipeline
 from gan_zoo.plugins.lab.rules import FACES, FACES_RULES, Rules, Settings
-from gan_zoo.plugins.lab.runs import parse_run, take_up
+from gan_zoo.plugins.lab.runs import Fights, parse_run
 from gan_zoo.plugins.lab.subjects import Subject, subject_of
 from gan_zoo.plugins.lab.tab import draw_tab
 
@@ -156,6 +156,11 @@ class Lab(Plugin):
     Settings: ClassVar[type] = Settings
     Pipeline: ClassVar[type] = LabPipeline
     settings: Settings
+
+    def __init__(self, settings: Settings | None = None):
+        super().__init__(settings)
+        self.fights = Fights(self)
+
     example: ClassVar[str] = "--start trained"
 
     @property
@@ -350,12 +355,12 @@ class Lab(Plugin):
             ),
         ],
     ) -> Film:
-        return take_up(self, self.read(run), "both", 0, Game.film)[1]
+        return self.fights.take_up(self.read(run), "both", 0, Game.film)[1]
 
     def after(self, run: str, what: str, times: int, rules: dict[str, Any], start: str) -> Snapshot:
         """Some moves later: of the run, or of a fresh one where there is none."""
         known = self.read(run) if run else self.begin(rules, start)
-        after, (picture, _, state) = take_up(self, known, what, times, _look)
+        after, (picture, _, state) = self.fights.take_up(known, what, times, _look)
         return Snapshot(after, state, picture)
 
     def watch(self, moves: int, frames: int, rules: dict[str, Any], start: str) -> Iterator[Watched]:
@@ -363,7 +368,7 @@ class Lab(Plugin):
         current = self.begin(rules, start)
         for i in range(frames):
             due = round(moves * i / (frames - 1)) - round(moves * max(0, i - 1) / (frames - 1))
-            current, seen = take_up(self, current, "both", due, _look_last if i == frames - 1 else _look)
+            current, seen = self.fights.take_up(current, "both", due, _look_last if i == frames - 1 else _look)
             yield Watched(*seen, current)
 
     def begin(self, rules: dict[str, Any], start: str = "nothing") -> dict[str, Any]:

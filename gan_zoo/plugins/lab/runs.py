@@ -38,73 +38,113 @@ class Kept(NamedTuple):
     since: float
 
 
-_games: OrderedDict[str, Kept] = OrderedDict()
-_lock = threading.Lock()
-_points_turn, _faces_turn = threading.Lock(), threading.Lock()
-_at_faces = 0
+class Fights:
+    """The fights of one plugin, a `Lab`: the last ones, ready to go on, and whose turn it is."""
 
+    def __init__(self, plugin: Any):
+        self.plugin = plugin
+        self.games: OrderedDict[str, Kept] = OrderedDict()
+        self.at_faces = 0  # calls that train faces at the moment
+        self._lock = threading.Lock()
+        self._points_turn, self._faces_turn = threading.Lock(), threading.Lock()
 
-def take_up(
-    plugin: Any, run: dict[str, Any], what: str, times: int, look: Callable[[Game], T], seconds: float = math.inf
-) -> tuple[dict[str, Any], T]:
-    """The run after `times` more moves, or as many as `seconds` suffice for, and what `look` then sees in its fight.
+    def take_up(
+        self, run: dict[str, Any], what: str, times: int, look: Callable[[Game], T], seconds: float = math.inf
+    ) -> tuple[dict[str, Any], T]:
+        """The run after `times` more moves, or as many as `seconds` suffice for, and what `look` sees then.
 
-    plugin: the `Lab` in use. Raises ValueError for what is no run, for too long a one, and where faces are not trained.
-    """
-    moves = [list(move) for move in run["moves"]]
-    made = sum(count for _, count in moves)
-    with _lock:
-        kept = _games.pop(_key(run), None)
-    game = kept.game if kept else _fresh(plugin, run)
-    limits = game.subject.limits
-    try:
-        if made + times > limits.moves:
-            raise ValueError(f"run: {made + times:,} moves, expected at most {limits.moves:,}: begin a new one")
-        if kept is None and made > limits.replayed:
-            raise ValueError(f"run: forgotten, and too long to be made again ({made:,} moves): begin anew")
-        with _place(game) as turn:
-            for past, count in [] if kept else moves:
-                for _ in range(count):
+        Raises ValueError for what is no run, for too long a one, and where faces are not trained.
+        """
+        moves = [list(move) for move in run["moves"]]
+        made = sum(count for _, count in moves)
+        with self._lock:
+            kept = self.games.pop(_key(run), None)
+        game = kept.game if kept else self._fresh(run)
+        limits = game.subject.limits
+        try:
+            if made + times > limits.moves:
+                raise ValueError(f"run: {made + times:,} moves, expected at most {limits.moves:,}: begin a new one")
+            if kept is None and made > limits.replayed:
+                raise ValueError(f"run: forgotten, and too long to be made again ({made:,} moves): begin anew")
+            with self._place(game) as turn:
+                for past, count in [] if kept else moves:
+                    for _ in range(count):
+                        with turn:
+                            game.move(past)
+                until = time.monotonic() + seconds
+                while game.made < made + times and time.monotonic() < until:
                     with turn:
-                        game.move(past)
-            until = time.monotonic() + seconds
-            while game.made < made + times and time.monotonic() < until:
+                        game.move(what)
                 with turn:
-                    game.move(what)
-            with turn:
-                seen = look(game)
-    finally:
-        if game.made == made:  # not one move: the run is as it was
-            _keep(run, game)
-    if game.made == made:
-        return run, seen
-    if moves and moves[-1][0] == what:
-        moves[-1][1] += game.made - made
-    else:
-        moves.append([what, game.made - made])
-    after = run | {"moves": moves}
-    _keep(after, game)
-    return after, seen
+                    seen = look(game)
+        finally:
+            if game.made == made:  # not one move: the run is as it was
+                self._keep(run, game)
+        if game.made == made:
+            return run, seen
+        if moves and moves[-1][0] == what:
+            moves[-1][1] += game.made - made
+        else:
+            moves.append([what, game.made - made])
+        after = run | {"moves": moves}
+        self._keep(after, game)
+        return after, seen
 
+    def _fresh(self, run: dict[str, Any]) -> Game:
+        """A fight by its rules, or from the trained networks of the preset `start`, whose own shapes then hold."""
+        rules: dict[str, Any] = dict(run["rules"])
+        seed, start = rules.pop("seed", 0), run.get("start")
+        if "points" in rules:
+            rules["points"] = tuple(tuple(p) for p in rules["points"])
+        if start is None:
+            nets, own = None, type(self.plugin)(Rules(**rules))
+        else:
+            pipeline = self.plugin.load(start)  # a copy of its own, on the CPU
+            nets = Networks({"generator": pipeline.generator}, {"discriminator": pipeline.discriminator})
+            nets.map(lambda _, network: network.requires_grad_(True))
+            trained = dataclasses.asdict(presets.as_trained(self.plugin, start).settings)
+            own = type(self.plugin)(
+                Rules(**trained | {name: value for name, value in rules.items() if name not in SHAPE})
+            )
+        for name, most in FACES_MOST.items() if own.settings.distribution == FACES else ():
+            if getattr(own.settings, name) > most:
+                raise ValueError(f"{name}: expected at most {most} for faces, got {getattr(own.settings, name)}")
+        return Game(own, seed, nets)
 
-def _fresh(plugin: Any, run: dict[str, Any]) -> Game:
-    """A fight by its rules, or from the trained networks of the preset `start`, whose own shapes then hold."""
-    rules: dict[str, Any] = dict(run["rules"])
-    seed, start = rules.pop("seed", 0), run.get("start")
-    if "points" in rules:
-        rules["points"] = tuple(tuple(p) for p in rules["points"])
-    if start is None:
-        nets, own = None, type(plugin)(Rules(**rules))
-    else:
-        pipeline = plugin.load(start)  # a copy of its own, on the CPU
-        nets = Networks({"generator": pipeline.generator}, {"discriminator": pipeline.discriminator})
-        nets.map(lambda _, network: network.requires_grad_(True))
-        trained = dataclasses.asdict(presets.as_trained(plugin, start).settings)
-        own = type(plugin)(Rules(**trained | {name: value for name, value in rules.items() if name not in SHAPE}))
-    for name, most in FACES_MOST.items() if own.settings.distribution == FACES else ():
-        if getattr(own.settings, name) > most:
-            raise ValueError(f"{name}: expected at most {most} for faces, got {getattr(own.settings, name)}")
-    return Game(own, seed, nets)
+    @contextmanager
+    def _place(self, game: Game) -> Iterator[threading.Lock]:
+        """Among those who play: the lock to hold for each move.
+
+        Of each subject one move is made at a time: threads that share Python's lock would wait for each other at every
+        tensor, and faces would take the processor from other tabs.
+        """
+        if game.plugin.settings.distribution != FACES:
+            yield self._points_turn
+            return
+        if not faces_are_trained():
+            raise ValueError(f"faces are not trained here ({SWITCH}=off)")
+        with self._lock:
+            if self.at_faces >= MOST_AT_FACES:
+                raise ValueError(f"{MOST_AT_FACES} others are training faces here: try again in a moment")
+            self.at_faces += 1
+        try:
+            yield self._faces_turn
+        finally:
+            with self._lock:
+                self.at_faces -= 1
+
+    def _keep(self, run: dict[str, Any], game: Game) -> None:
+        """Remembers a fight: one of a visitor, the last ones of each subject, none for long."""
+        visit, now = run.get("visit"), time.monotonic()
+        with self._lock:
+            self.games[_key(run)] = Kept(game, visit, now)
+            self.games.move_to_end(_key(run))
+            for key, kept in list(self.games.items())[:-1]:
+                if kept.since < now - IDLE or (visit is not None and kept.visit == visit):
+                    del self.games[key]
+            alike = [key for key, kept in self.games.items() if kept.game.subject is game.subject]
+            for key in alike[: -game.subject.limits.kept]:
+                del self.games[key]
 
 
 def faces_are_trained() -> bool:
@@ -112,50 +152,12 @@ def faces_are_trained() -> bool:
     return os.environ.get(SWITCH) != "off"
 
 
-@contextmanager
-def _place(game: Game) -> Iterator[threading.Lock]:
-    """Among those who play: the lock to hold for each move.
-
-    Of each subject one move is made at a time: threads that share Python's lock would wait for each other at every
-    tensor, and faces would take the processor from other tabs.
-    """
-    global _at_faces
-    if game.plugin.settings.distribution != FACES:
-        yield _points_turn
-        return
-    if not faces_are_trained():
-        raise ValueError(f"faces are not trained here ({SWITCH}=off)")
-    with _lock:
-        if _at_faces >= MOST_AT_FACES:
-            raise ValueError(f"{MOST_AT_FACES} others are training faces here: try again in a moment")
-        _at_faces += 1
-    try:
-        yield _faces_turn
-    finally:
-        with _lock:
-            _at_faces -= 1
-
-
 def _key(run: dict[str, Any]) -> str:
     return json.dumps(run, sort_keys=True)
 
 
-def _keep(run: dict[str, Any], game: Game) -> None:
-    """Remembers a fight: one of a visitor, the last ones of each subject, none for long."""
-    visit, now = run.get("visit"), time.monotonic()
-    with _lock:
-        _games[_key(run)] = Kept(game, visit, now)
-        _games.move_to_end(_key(run))
-        for key, kept in list(_games.items())[:-1]:
-            if kept.since < now - IDLE or (visit is not None and kept.visit == visit):
-                del _games[key]
-        alike = [key for key, kept in _games.items() if kept.game.subject is game.subject]
-        for key in alike[: -game.subject.limits.kept]:
-            del _games[key]
-
-
 def parse_run(text: str, presets: list[str]) -> dict[str, Any]:
-    """A run from its JSON, as `take_up` gives it. Raises ValueError of one line."""
+    """A run from its JSON, as `Fights.take_up` gives it. Raises ValueError of one line."""
     try:
         run = parse_json(text) if len(text) <= MOST_TEXT else None
     except ValueError:

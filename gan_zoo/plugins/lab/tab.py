@@ -13,7 +13,7 @@ from gan_zoo import images
 from gan_zoo.plugin import Page, Text
 from gan_zoo.plugins.lab.game import MOVES, Game
 from gan_zoo.plugins.lab.rules import FACES_RULES, MOST_POINTS, Rules
-from gan_zoo.plugins.lab.runs import faces_are_trained, take_up
+from gan_zoo.plugins.lab.runs import faces_are_trained
 from gan_zoo.plugins.lab.subjects import FACES_SUBJECT
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def _player(plugin: Lab) -> Any:
     def play(run: Any, what: Any = "both", times: Any = 1) -> dict[str, Any]:
         if what not in MOVES or type(times) is not int or not 0 <= times <= MOST_AT_ONCE:
             raise ValueError(f"expected one of {', '.join(MOVES)}, 0 to {MOST_AT_ONCE} times")
-        after, seen = take_up(plugin, plugin.read(str(run)), what, times, _look, seconds=AT_ONCE_SECONDS)
+        after, seen = plugin.fights.take_up(plugin.read(str(run)), what, times, _look, seconds=AT_ONCE_SECONDS)
         return {"run": after, **seen}
 
     return play
@@ -77,7 +77,7 @@ def _look(fight: Game) -> dict[str, Any]:
 
 def _filmer(plugin: Lab) -> Any:
     def film(run: Any) -> dict[str, Any]:
-        _, made = take_up(plugin, plugin.read(str(run)), "both", 0, Game.film)
+        _, made = plugin.fights.take_up(plugin.read(str(run)), "both", 0, Game.film)
         with tempfile.TemporaryDirectory() as folder:
             data = images.save_film(made, Path(folder) / "film.mp4").read_bytes()
         return {"film": images.data_address(data, "video/mp4")}

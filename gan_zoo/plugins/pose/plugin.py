@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, NamedTuple, cast
+from typing import Annotated, Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from PIL import Image, ImageOps
-from torch import Tensor
+from PIL import Image
 
-from gan_zoo import images
 from gan_zoo.plugin import (
     Arg,
     Exported,
@@ -24,15 +20,15 @@ from gan_zoo.plugin import (
     Text,
     task,
 )
-from gan_zoo.plugins.pose import photos, poses, skeleton
+from gan_zoo.plugins.pose import poses
 from gan_zoo.plugins.pose.networks import (
     SeeingFinder,
 )
 from gan_zoo.plugins.pose.pipeline import Finds, Person, PosePipeline
+from gan_zoo.plugins.pose.scenes import scene_of
 from gan_zoo.plugins.pose.tab import draw_tab
 from gan_zoo.plugins.pose.training import PoseTraining
 
-MAX_SIDE, MIN_SIDE = 4096, 32  # of the pictures that tasks take
 FILM_SIDE = 768  # of the pictures of a film of a photo
 
 
@@ -125,16 +121,9 @@ class Pose(PoseTraining):
         ] = Json("walking"),
         source_pose: SourcePose = Json(""),
     ) -> Transfer:
-        if isinstance(pipeline.finder, SeeingFinder):
-            scene = _Scene(pipeline, image, source_pose)
-            ((coarse, refined, after),) = scene.move(
-                poses.parse_pose(pose, scene.size)[None], poses.is_sketch(pose, scene.size)
-            )
-            return Transfer(coarse, refined, _over(after, refined))
-        source, before, size = _source(pipeline, image, source_pose)
-        after = poses.parse_pose(pose, size)
-        coarse, refined = (images.to_images(x)[0] for x in pipeline(source, torch.from_numpy(after)[None], before))
-        return Transfer(coarse, refined, skeleton.over(after, refined))
+        scene = scene_of(pipeline, image, source_pose)
+        (moved,) = scene.move(poses.parse_pose(pose, scene.size)[None], poses.is_sketch(pose, scene.size))
+        return Transfer(moved.coarse, moved.refined, scene.drawn(moved.joints, moved.refined))
 
     @task(
         Text("Film", "Película"),
@@ -163,16 +152,9 @@ class Pose(PoseTraining):
         frames: Annotated[int, Arg(Text("Pictures", "Imágenes"), minimum=2, maximum=48, cli_maximum=480)] = 24,
         fps: Annotated[int, Arg(Text("Pictures a second", "Imágenes por segundo"), minimum=1, maximum=30)] = 12,
     ) -> Film:
-        if isinstance(pipeline.finder, SeeingFinder):
-            scene = _Scene(pipeline, image, source_pose, longest=FILM_SIDE)
-            moves = np.stack(poses.parse_sequence(sequence, scene.size, frames))
-            return Film(
-                [refined for _, refined, _ in scene.move(moves, poses.is_sketch(sequence, scene.size))], fps=fps
-            )
-        source, before, size = _source(pipeline, image, source_pose)
-        wanted = torch.from_numpy(np.stack(poses.parse_sequence(sequence, size, frames)))
-        _, refined = pipeline(source.expand(frames, -1, -1, -1), wanted, before.expand(frames, -1, -1))
-        return Film(images.to_images(refined), fps=fps)
+        scene = scene_of(pipeline, image, source_pose, longest=FILM_SIDE)
+        moves = np.stack(poses.parse_sequence(sequence, scene.size, frames))
+        return Film([moved.refined for moved in scene.move(moves, poses.is_sketch(sequence, scene.size))], fps=fps)
 
     @task(
         Text("Find the pose", "Buscar la postura"),
@@ -182,14 +164,7 @@ class Pose(PoseTraining):
         ),
     )
     def estimate(self, pipeline: PosePipeline, *, image: Picture) -> Estimate:
-        if isinstance(pipeline.finder, SeeingFinder):
-            picture, size = _read(image)
-            joints = photos.find(pipeline.finder, picture).joints
-            return Estimate(poses.of_pixels(joints * (size[0] / picture.width, size[1] / picture.height, 1), size),
-                            _over(joints, picture))  # fmt: skip
-        source, found, size = _source(pipeline, image, "")
-        pose = found[0].numpy()
-        return Estimate(poses.to_json(pose, size), skeleton.over(pose, images.to_images(source)[0]))
+        return Estimate(*scene_of(pipeline, image).found())
 
     # -- the page ----------------------------------------------------------------------------------------------------
 
@@ -221,71 +196,3 @@ class Pose(PoseTraining):
 
     def tab(self, page: Page) -> None:
         draw_tab(page)
-
-
-def _read(image: str, longest: int = MAX_SIDE) -> tuple[Image.Image, tuple[int, int]]:
-    """A photo, made smaller where it is larger than `longest`, and the size it had: of that a pose counts pixels."""
-    picture = images.on_white(images.read_image(image))
-    if min(picture.size) < MIN_SIDE:
-        raise ValueError(f"image: {picture.width} x {picture.height} pixels, expected sides of at least {MIN_SIDE}")
-    return images.at_most(picture, longest), picture.size
-
-
-class _Scene:
-    """A photo, its person, and the box in which the networks see them."""
-
-    def __init__(self, pipeline: PosePipeline, image: str, source_pose: str, longest: int = MAX_SIDE):
-        picture, self.size = _read(image, longest)
-        self.pipeline, self.picture = pipeline, picture
-        finder = cast(SeeingFinder, pipeline.finder)
-        known = poses.to_pixels(poses.parse_pose(source_pose, self.size), picture.size) if source_pose else None
-        found = photos.find(finder, picture, known)
-        self.box = photos.box_of(found, picture.size)
-        self.before = self.box.shares(found.joints)
-        self.ground = photos.Ground(picture, found, self.box)
-
-    def move(self, moves: np.ndarray, sketched: bool) -> Iterator[tuple[Image.Image, Image.Image, np.ndarray]]:
-        """Of each pose (N, 18, 3), as shares of the photo's middle part or, sketched, of the box: coarse picture of the
-        box, the photo with the person refined, and the joints in its pixels.
-        """
-        after = moves if sketched else self.box.shares(poses.to_pixels(moves, self.picture.size))
-        after = photos.wanted(after, self.before).astype(np.float32)
-        height = self.pipeline.height
-        source = images.to_tensor(self.box.cut(self.picture, (height // 2, height)))
-        count, before = len(after), torch.from_numpy(self.before)[None]
-        made = self.pipeline(source.expand(count, -1, -1, -1), torch.from_numpy(after), before.expand(count, -1, -1))
-        for coarse, refined, pose in zip(*(x.split(1) for x in made), after):
-            mask = self._mask(refined, pose)
-            yield images.to_images(coarse)[0], self.ground.put(refined, mask), self.box.pixels(pose)
-
-    def _mask(self, made: Tensor, pose: np.ndarray) -> Tensor:
-        """Where the person of a picture that was made is: as the finder sees it, near the limbs."""
-        finder = cast(SeeingFinder, self.pipeline.finder)
-        small = F.interpolate(made, (finder.looks_at, finder.looks_at // 2), mode="bilinear", antialias=True)
-        height, width = small.shape[2:]
-        seen = finder.look(small.to(finder.device))[1].cpu().float()
-        near = skeleton.limb_mask(pose, height, width, 0.16, 6.0)[None].float()
-        core = skeleton.limb_mask(pose, height, width, 0.02, 0.0)[None].float()
-        return torch.maximum(seen * near, core)
-
-
-def _over(joints: np.ndarray, picture: Image.Image) -> Image.Image:
-    """The photo with the skeleton of joints in its pixels over it."""
-    shares = joints.copy()
-    shares[:, :2] /= picture.size
-    return skeleton.over(shares, picture)
-
-
-def _source(pipeline: PosePipeline, image: str, source_pose: str) -> tuple[Tensor, Tensor, tuple[int, int]]:
-    """The picture's middle part at the networks' size, (1, 3, H, W), its pose (1, 18, 3), and the picture's own size.
-
-    Raises ValueError if nobody is found in it.
-    """
-    (picture, size), height = _read(image), pipeline.height
-    source = images.to_tensor(ImageOps.fit(picture, (height // 2, height), Image.Resampling.LANCZOS))
-    if source_pose:
-        return source, torch.from_numpy(poses.parse_pose(source_pose, size))[None], size
-    found = pipeline.find(source)
-    if (found[..., 2] > 0).sum() < photos.LEAST_JOINTS:
-        raise ValueError(photos.NOBODY)
-    return source, found, size
