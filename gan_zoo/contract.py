@@ -12,16 +12,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol, Self
+from typing import Any, ClassVar, Generic, Literal, NamedTuple, Protocol, Self, TypeVar
 
 import torch
 from PIL import Image
 from torch import Tensor, nn
 
 from gan_zoo.tasks import Task, Text, read_task
-
-if TYPE_CHECKING:
-    from diffusers import DiffusionPipeline
 
 Batch = dict[str, Tensor]
 Fakes = Any  # any pytree of tensors; the trainer detaches it for the discriminator's half
@@ -183,8 +180,13 @@ class Exported(NamedTuple):
 # A GAN
 
 
-class GAN(ABC):
-    """What a GAN is and how it trains. `settings` are its hyperparameters, a frozen dataclass `Settings`.
+S = TypeVar("S")  # a plugin's settings
+P = TypeVar("P")  # and its pipeline
+
+
+class GAN(ABC, Generic[S, P]):
+    """What a GAN is and how it trains: `class Anime(Plugin[Settings, AnimePipeline])`. `settings` are its
+    hyperparameters, a frozen dataclass, and the pipeline, a diffusers one, holds its generators.
 
     What it can learn besides is a class derived from it, with settings of its own, that names itself:
     `class Enlarger(Anime, training="enlarger", known_by="enlarges")` is trained by `python -m gan_zoo train
@@ -222,8 +224,8 @@ class GAN(ABC):
         """Which class trains by these settings: the plugin's own, or one of `trainings`."""
         return next((kind for kind in cls.trainings.values() if settings.get(kind.known_by)), cls)
 
-    def __init__(self, settings: Any = None):
-        self.settings = self.Settings() if settings is None else settings
+    def __init__(self, settings: S | None = None):
+        self.settings: S = self.Settings() if settings is None else settings
 
     # -- train -------------------------------------------------------------------------------------------------------
 
@@ -262,10 +264,10 @@ class GAN(ABC):
         """Pictures (N, 3, H, W) in [-1, 1] for the progress grid."""
 
     @abstractmethod
-    def pipeline(self, nets: Networks) -> DiffusionPipeline:
+    def pipeline(self, nets: Networks) -> P:
         """The generators as the pipeline that is saved, loaded and used."""
 
-    def evaluate(self, pipeline: DiffusionPipeline, data: Data, count: int) -> Evaluation:
+    def evaluate(self, pipeline: P, data: Any, count: int) -> Evaluation:
         """Scores of `count` pictures against data held out; those of `self.score` among them. None by default."""
         return Evaluation({}, "")
 
@@ -278,7 +280,7 @@ class GAN(ABC):
             raise ValueError(f"weights are chosen by {missing[0]!r}, but `evaluate` gave {', '.join(scores)}")
         return sum(weight * scores[name] for name, weight in self.score.items()) if scores else math.inf
 
-    def check_evaluation(self) -> None:  # noqa: B027
+    def check_evaluation(self) -> None:
         """Raises ImportError if `evaluate` lacks a package: asked before a run, not after it."""
 
     @property
@@ -289,10 +291,10 @@ class GAN(ABC):
     # -- load and infer ----------------------------------------------------------------------------------------------
 
     @abstractmethod
-    def load(self, preset: str | None = None, **options: Any) -> Any:
+    def load(self, preset: str | None = None, **options: Any) -> P:
         """The pipeline, a `Pipeline`, of trained weights: of a preset by its name (None: the default), or of others."""
 
-    def exports(self, pipeline: Any) -> dict[str, Exported]:
+    def exports(self, pipeline: P) -> dict[str, Exported]:
         """What of a pipeline can be written as ONNX, by file name; none by default."""
         return {}
 

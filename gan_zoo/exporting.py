@@ -64,6 +64,9 @@ def export(plugin: GAN, pipeline: Any, out: str | Path, precision: Precision = "
         if not apart <= (limit := LOOSE if precision == "fp16" else TOLERANCE):
             raise ValueError(f"{path.name}: {apart:.2g} from what torch gives; expected {limit:g} at most")
         written.append(Written(path, apart))
+        for given, example in network.inputs.items():
+            if _example(given, example).endswith(".npy"):
+                np.save(out / f"{given}.npy", example.cpu().numpy())
     shutil.copyfile(BESIDE / "run.py", out / "run.py")
     (out / "README.md").write_text(_card(plugin, networks, written, precision), encoding="utf-8")
     return written

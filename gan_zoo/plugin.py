@@ -17,7 +17,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
@@ -33,7 +33,9 @@ from gan_zoo.contract import (
     Licence,
     Losses,
     Networks,
+    P,
     Preset,
+    S,
     Stage,
     Step,
 )
@@ -54,9 +56,6 @@ from gan_zoo.tasks import (
     task,
 )
 
-if TYPE_CHECKING:
-    from diffusers import DiffusionPipeline
-
 __all__ = [
     "GAN", "MAX_SEED", "MAX_TEXT", "Arg", "Batch", "Bounds", "Data", "Evaluation", "Exported", "Fakes", "Film", "Fixed",
     "ImageFile", "Json", "Licence", "Losses", "Networks", "Page", "Panel", "Parameter", "Plugin", "Preset", "Seed",
@@ -64,12 +63,12 @@ __all__ = [
 ]  # fmt: skip
 
 
-class Plugin(GAN):
+class Plugin(GAN[S, P]):
     """Base class of all GANs of the zoo: a GAN with what is the same for all of them."""
 
-    def __init__(self, settings: Any = None):
+    def __init__(self, settings: S | None = None):
         super().__init__(settings)
-        self._pipelines: dict[str, DiffusionPipeline] = {}
+        self._pipelines: dict[str, P] = {}
         self._loading = threading.Lock()
 
     def train(self, **options: Any) -> Path:
@@ -78,13 +77,13 @@ class Plugin(GAN):
 
         return trainer.train(self, **options)
 
-    def load(self, preset: str | None = None, **options: Any) -> Any:
+    def load(self, preset: str | None = None, **options: Any) -> P:
         """The pipeline, a `Pipeline`, of what `presets.find` finds by that name, or of the default preset."""
         from gan_zoo import presets
 
         return presets.load(self, preset, **options)
 
-    def ready(self, preset: str | None = None) -> DiffusionPipeline:
+    def ready(self, preset: str | None = None) -> P:
         """The pipeline of a preset (name, or path of a weights folder), loaded once and kept; on a GPU if there is one.
 
         Raises ValueError for an unknown preset, and what `load` raises.

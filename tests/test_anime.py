@@ -139,7 +139,7 @@ def test_both_configurations_train_on_the_built_in_data(tmp_path, discriminator)
 
 def test_evaluation_scores_pictures_kept_apart_and_shows_generated_ones_only(pipeline):
     plugin = Anime(Settings(**TINY, drawn=100))
-    faces = plugin.data(None, "validation", 0)
+    faces: Any = plugin.data(None, "validation", 0)
     evaluation = plugin.evaluate(pipeline, faces, 12)
     scores = evaluation.scores
     assert (scores["count_fake"], scores["count_real"]) == (12, 10)
@@ -166,7 +166,7 @@ def test_an_enlarger_learns_beside_a_generator_that_stays_as_it_is(tmp_path, pip
 
     folder = tmp_path / "small"
     hub.save(pipeline, folder, plugin="anime", preset="small", card="")
-    plugin = AnimeEnlarger(enlarging.Settings(enlarges=str(folder), feature_size=32))
+    plugin = AnimeEnlarger(enlarging.Settings(enlarges=str(folder), feature_size=32))  # pyright: ignore[reportArgumentType]
     weights = plugin.train(out=tmp_path / "run", steps=2, batch_size=2, evaluate_count=0, trackers="")
     made = plugin.load(str(weights))
     kept = plugin.load(str(folder)).generator.state_dict()

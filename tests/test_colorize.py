@@ -300,7 +300,8 @@ def test_evaluation_notices_whether_hints_are_obeyed():
 
 def test_evaluation_scores_pictures_kept_apart_and_shows_none_of_them(pipeline):
     plugin = Colorize(Settings(**TINY | {"drawn": 100}))  # pyright: ignore[reportArgumentType]
-    scores, protocol, pictures = plugin.evaluate(pipeline, plugin.data(None, "validation", 0), 10)
+    drawings: Any = plugin.data(None, "validation", 0)
+    scores, protocol, pictures = plugin.evaluate(pipeline, drawings, 10)
     assert scores["count_fake"] == scores["count_real"] == 10
     assert scores["kid_x1000"] > 20 and scores["hints_ciede2000"] > 12  # nobody trained this
     assert "Lite2" in protocol and not pictures

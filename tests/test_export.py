@@ -45,15 +45,14 @@ def test_any_size_and_number_is_what_torch_gives(painter: tuple[Path, ColorizePi
 
 
 def test_the_card_tells_inputs_and_the_script_runs_without_torch(painter: tuple[Path, ColorizePipeline]) -> None:
-    folder, pipeline = painter
+    folder, _ = painter
     assert (
         "| lines | batch x 1 x height, a multiple of 64 x width, a multiple of 64 |"
         in (folder / "README.md").read_text()
     )
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (130, 70), dtype=np.uint8)).save(folder / "lines.png")
     np.save(folder / "hints.npy", np.zeros((1, 4, 128, 64)))
-    np.save(folder / "palette.npy", pipeline.generator.palettes[:1].numpy())
-    script = [sys.executable, "run.py", "painter.onnx", "lines=lines.png", "hints=hints.npy", "palettes=palette.npy"]
+    script = [sys.executable, "run.py", "painter.onnx", "lines=lines.png", "hints=hints.npy", "palettes=palettes.npy"]
     subprocess.run(script, cwd=folder, check=True, timeout=60)
     assert Image.open(folder / "picture.png").size == (64, 128)
     told = subprocess.run([*script[:3], "z=1"], cwd=folder, capture_output=True, text=True, timeout=60)

@@ -104,6 +104,7 @@ def test_labels_train_a_generator_to_order_in_one_command(source: str, tmp_path:
     counts = {"hair": {"blue": 20, "green": 20, "red": 40}, "old": {"False": 40, "True": 40}}
     assert pipeline.vocabulary.shares == counts
     y = pipeline.wishes([3], parse("hair=green"))
+    assert y is not None
     assert torch.equal(y[0, :3], torch.tensor([0.0, 1.0, 0.0]))
     for wishes, message in [
         ("hair=pink", "hair: 'pink' is none of any, blue, green, red"),

@@ -378,7 +378,7 @@ def test_nobody_in_a_photo_is_told(photo_pipeline):
 
 
 def test_a_finder_for_photos_learns_beside_the_generators_of_a_preset(weights, tmp_path):
-    plugin = PoseFinder(finding.Settings(finds_for=weights, drawn=20))
+    plugin = PoseFinder(finding.Settings(finds_for=weights, drawn=20))  # pyright: ignore[reportArgumentType]
     out = plugin.train(out=tmp_path / "run", steps=2, batch_size=2, evaluate_count=4, trackers="", precision="fp32")
     made, old = plugin.load(str(out)), Pose().load(weights)
     assert isinstance(made.finder, SeeingFinder)

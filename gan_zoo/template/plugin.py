@@ -69,7 +69,7 @@ class Discs:
         return {"image": ground + (ink - ground) * inside}
 
 
-class Template(Plugin):
+class Template(Plugin[Settings, TemplatePipeline]):
     slug = "template"
     title = Text("Template", "Template")
     summary = Text("Coloured discs, drawn by a small GAN.", "Discos de colores, dibujados por una GAN pequeña.")

@@ -81,7 +81,7 @@ class Outlines:
         return {"image": (1 - 2 * line).expand(3, -1, -1).clone(), "target": 1 - 2 * inside * (1 - hue)}
 
 
-class Template(Plugin):
+class Template(Plugin[Settings, TemplatePipeline]):
     slug = "template"
     title = Text("Template")
     summary = Text("Outlines become coloured discs.")

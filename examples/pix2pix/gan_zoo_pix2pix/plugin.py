@@ -81,7 +81,7 @@ class Outlines:
         return {"image": (1 - 2 * line).expand(3, -1, -1).clone(), "target": 1 - 2 * inside * (1 - hue)}
 
 
-class Pix2pix(Plugin):
+class Pix2pix(Plugin[Settings, Pix2pixPipeline]):
     slug = "pix2pix"
     title = Text("Pix2pix")
     summary = Text("Outlines become coloured discs.")

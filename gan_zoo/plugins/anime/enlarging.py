@@ -78,9 +78,9 @@ class AnimeEnlarger(Anime, training="enlarger", known_by="enlarges"):
     def pipeline(self, nets: Networks) -> AnimePipeline:
         return AnimePipeline(cast(AnimeGenerator, nets["generator"]), cast(Enlarger, nets["enlarger"]))
 
-    def evaluate(self, pipeline: AnimePipeline, data: Data, count: int) -> Evaluation:
+    def evaluate(self, pipeline: AnimePipeline, data: Any, count: int) -> Evaluation:
         """What PROTOCOL says."""
-        real, judge, scores = cast(Any, data).pictures, metrics.Judge(), {}
+        real, judge, scores = data.pictures, metrics.Judge(), {}
         some = real[:count]
         small = F.avg_pool2d((some.float() / 127.5) - 1, Enlarger.scale)
         bicubic = F.interpolate(small, scale_factor=Enlarger.scale, mode="bicubic").clamp(-1, 1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple, cast
+from typing import Any, ClassVar, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -16,7 +16,6 @@ from gan_zoo import images
 from gan_zoo.labels import ANY, parse
 from gan_zoo.plugin import (
     MAX_SEED,
-    Arg,
     Exported,
     Film,
     ImageFile,
@@ -26,70 +25,41 @@ from gan_zoo.plugin import (
     Text,
     task,
 )
-from gan_zoo.plugins.anime import attributes, latent, projection
+from gan_zoo.plugins.anime import latent, projection
+from gan_zoo.plugins.anime.arguments import (
+    FIRST_CHANGE,
+    Amount,
+    Columns,
+    Count,
+    Direction,
+    Expression,
+    Eyes,
+    Face,
+    FindSteps,
+    Frames,
+    Glasses,
+    HairColor,
+    HairStyle,
+    Made,
+    Number,
+    OwnWishes,
+    Raw,
+    Rows,
+    SeedA,
+    SeedB,
+    Skin,
+    Steps,
+    Strength,
+    To,
+    Truncation,
+    Wishes,
+)
 from gan_zoo.plugins.anime.pipeline import AnimePipeline, Whole
 from gan_zoo.plugins.anime.tab import draw_tab
 from gan_zoo.plugins.anime.training import AnimeTraining
 
 EXAMPLES = Path(__file__).parent / "examples"
-FIRST_CHANGE = "hair_color=blue"
 FIRST_SEED = 26  # what a visitor sees first: a fair face, as chance gives them, not the poor one of 0
-Truncation = Annotated[
-    float,
-    Arg(
-        Text("Truncation", "Truncamiento"),
-        info=Text("1: all the variety learned. Lower: tidier, more alike.", "1: toda la variedad. Menos: más pulcro."),
-        minimum=0.0,
-        maximum=1.2,
-        step=0.05,
-    ),
-]
-Wishes = Annotated[
-    str,
-    Arg(
-        Text("Wishes", "Deseos"),
-        info=Text(
-            "For characters to order: hair_color=blue, glasses=round ... The rest is chance.",
-            "Para personajes a medida: hair_color=blue, glasses=round ... Lo demás, al azar.",
-        ),
-    ),
-]
-OwnWishes = Annotated[
-    str,
-    Arg(
-        Text("Wishes in words", "Deseos con palabras"),
-        info=Text(
-            "For weights that learned labels of their own: hair=aqua, eyes=red ... The rest is chance.",
-            "Para pesos que aprendieron etiquetas propias: hair=aqua, eyes=red ... Lo demás, al azar.",
-        ),
-    ),
-]
-Raw = Annotated[
-    bool,
-    Arg(
-        Text("As generated", "Tal como sale"),
-        info=Text(
-            "Without the network that enlarges what is smaller than 128 px.",
-            "Sin la red que amplía lo que mide menos de 128 px.",
-        ),
-    ),
-]
-SeedA = Annotated[int, Arg(Text("From seed", "De la semilla"), minimum=0, maximum=MAX_SEED, component="Number")]
-SeedB = Annotated[int, Arg(Text("To seed", "A la semilla"), minimum=0, maximum=MAX_SEED, component="Number")]
-Count = Annotated[int, Arg(Text("Pictures", "Imágenes"), minimum=1, maximum=64, cli_maximum=100_000)]
-
-
-def _choice(name: str) -> Any:
-    """The type of a task's argument that asks for an attribute: one of its values, or "any"."""
-    attribute = attributes.ATTRIBUTES[name]
-    names = (Text("Any", "Cualquiera"), *(value.text for value in attribute.values.values()))
-    return Annotated[Literal[(ANY, *attribute.values)], Arg(attribute.text, names=names)]
-
-
-if TYPE_CHECKING:
-    HairColor = HairStyle = Eyes = Skin = Expression = Glasses = str
-else:
-    HairColor, HairStyle, Eyes, Skin, Expression, Glasses = map(_choice, attributes.ATTRIBUTES)
 
 
 def _pictures(pipeline: AnimePipeline, codes: Tensor, y: Tensor | None, truncation: float) -> list[Image.Image]:
@@ -230,12 +200,7 @@ class Anime(AnimeTraining):
         self,
         pipeline: AnimePipeline,
         *,
-        to: Annotated[
-            str,
-            Arg(
-                Text("Change", "Cambio"), Text("Such as hair_color=blue", "Como hair_color=blue"), example=FIRST_CHANGE
-            ),
-        ],
+        to: To,
         wishes: Wishes = ANY,
         seed: Seed = FIRST_SEED,
         truncation: Truncation = 1.0,
@@ -256,8 +221,8 @@ class Anime(AnimeTraining):
         pipeline: AnimePipeline,
         *,
         seed: Seed = FIRST_SEED,
-        amount: Annotated[float, Arg(Text("Difference", "Diferencia"), minimum=0.0, maximum=1.0, step=0.05)] = 0.4,
-        number: Annotated[int, Arg(Text("Pictures", "Imágenes"), minimum=2, maximum=64, cli_maximum=10_000)] = 12,
+        amount: Amount = 0.4,
+        number: Number = 12,
         wishes: Wishes = ANY,
         truncation: Truncation = 1.0,
     ) -> list[Image.Image]:
@@ -282,7 +247,7 @@ class Anime(AnimeTraining):
         *,
         seed_a: SeedA = FIRST_SEED,
         seed_b: SeedB = FIRST_SEED + 1,
-        frames: Annotated[int, Arg(Text("Pictures", "Imágenes"), minimum=2, maximum=60, cli_maximum=600)] = 24,
+        frames: Frames = 24,
         wishes: Wishes = ANY,
         truncation: Truncation = 1.0,
     ) -> Film:
@@ -305,9 +270,9 @@ class Anime(AnimeTraining):
         pipeline: AnimePipeline,
         *,
         seed: Seed = FIRST_SEED,
-        direction: Annotated[int, Arg(Text("Direction", "Dirección"), minimum=1, maximum=32)] = 1,
-        strength: Annotated[float, Arg(Text("Strength", "Fuerza"), minimum=0.0, maximum=1.0, step=0.05)] = 0.4,
-        steps: Annotated[int, Arg(Text("Pictures", "Imágenes"), minimum=2, maximum=33, cli_maximum=600)] = 7,
+        direction: Direction = 1,
+        strength: Strength = 0.4,
+        steps: Steps = 7,
         wishes: Wishes = ANY,
         truncation: Truncation = 1.0,
     ) -> Walk:
@@ -332,11 +297,9 @@ class Anime(AnimeTraining):
         self,
         pipeline: AnimePipeline,
         *,
-        image: Annotated[
-            ImageFile, Arg(Text("Face", "Cara"), info=Text("The middle square is used.", "Se usa el cuadrado central."))
-        ],
+        image: Face,
         wishes: Wishes = ANY,
-        steps: Annotated[int, Arg(Text("Steps", "Pasos"), minimum=10, maximum=200, cli_maximum=5000)] = 100,
+        steps: FindSteps = 100,
     ) -> Iterator[list[Image.Image]]:
         """The face as given, as found, and, if there are wishes, as found and changed; better ones while it looks."""
         asked = parse(wishes)
@@ -361,8 +324,8 @@ class Anime(AnimeTraining):
         pipeline: AnimePipeline,
         *,
         seed: Seed = FIRST_SEED,
-        columns: Annotated[int, Arg(Text("Columns", "Columnas"), minimum=1, maximum=8, cli_maximum=32)] = 6,
-        rows: Annotated[int, Arg(Text("Rows", "Filas"), minimum=1, maximum=8, cli_maximum=32)] = 4,
+        columns: Columns = 6,
+        rows: Rows = 4,
         wishes: Wishes = ANY,
         truncation: Truncation = 1.0,
     ) -> Image.Image:
@@ -380,7 +343,7 @@ class Anime(AnimeTraining):
         self,
         pipeline: AnimePipeline,
         *,
-        image: Annotated[ImageFile, Arg(Text("Picture", "Imagen"))],
+        image: Made,
     ) -> dict:
         """{"task", "preset", "arguments"} of a picture, checked; {} if its file does not say, or of another plugin."""
         made = images.read_settings(image)

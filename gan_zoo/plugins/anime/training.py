@@ -113,12 +113,11 @@ class Fakes(NamedTuple):
     real: tuple[Any, ...]
 
 
-class AnimeTraining(Plugin):
+class AnimeTraining(Plugin[Settings, AnimePipeline]):
     """Noise against faces; noise and labels, where there is a vocabulary of them."""
 
     Settings: ClassVar[type] = Settings
     Pipeline: ClassVar[type] = AnimePipeline
-    settings: Settings
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -192,12 +191,11 @@ class AnimeTraining(Plugin):
         generator.measure_mean()
         return AnimePipeline(generator, None)
 
-    def evaluate(self, pipeline: Any, data: Data, count: int) -> Evaluation:
+    def evaluate(self, pipeline: AnimePipeline, data: Faces | Characters, count: int) -> Evaluation:
         """KID and its companions of seeds 0 .. count - 1 against pictures held out.
 
         Against real pictures also a search for copies; where there are labels, those that are read back.
         """
-        assert isinstance(data, (Faces, Characters))
         fake, judge = images.to_uint8(pipeline(range(count))), metrics.Judge()
         real, labels = data.all
         fake_features, real_features = judge(fake), judge.of_real(real)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
 import torch
 from PIL import Image
@@ -10,16 +10,14 @@ from torch import Tensor
 
 from gan_zoo import images
 from gan_zoo.plugin import (
-    MAX_SEED,
-    Arg,
     Exported,
-    ImageFile,
     Json,
     Page,
     Preset,
     Text,
     task,
 )
+from gan_zoo.plugins.colorize.arguments import Coloured, Drawing, Hints, PaintSeed
 from gan_zoo.plugins.colorize.colours import Hint, parse_hints
 from gan_zoo.plugins.colorize.lines import clean, dark_ground, light_strokes, line_art, luminance
 from gan_zoo.plugins.colorize.pipeline import MULTIPLE, ColorizePipeline, Painter
@@ -81,30 +79,9 @@ class Colorize(ColorizeTraining):
         self,
         pipeline: ColorizePipeline,
         *,
-        image: Annotated[ImageFile, Arg(Text("Line art", "Dibujo de líneas"))],
-        hints: Annotated[
-            Json,
-            Arg(
-                Text("Hints", "Pistas"),
-                info=Text(
-                    'Dots of colour, in pixels of the drawing: [{"x": 40, "y": 60, "color": "#ff8800"}]',
-                    'Puntos de color, en píxeles del dibujo: [{"x": 40, "y": 60, "color": "#ff8800"}]',
-                ),
-            ),
-        ] = Json("[]"),
-        seed: Annotated[
-            int,
-            Arg(
-                Text("Seed", "Semilla"),
-                info=Text(
-                    "Draws the palette: what hints do not settle, it does.",
-                    "Elige la paleta: decide lo que las pistas no dicen.",
-                ),
-                minimum=0,
-                maximum=MAX_SEED,
-                component="Number",
-            ),
-        ] = 0,
+        image: Drawing,
+        hints: Hints = Json("[]"),
+        seed: PaintSeed = 0,
     ) -> Image.Image:
         drawing, scale = _read(image, sheet=True)
         lines = clean(luminance(drawing))
@@ -125,7 +102,7 @@ class Colorize(ColorizeTraining):
         self,
         pipeline: ColorizePipeline,
         *,
-        image: Annotated[ImageFile, Arg(Text("Picture", "Imagen"))],
+        image: Coloured,
     ) -> Image.Image:
         lines = line_art(_read(image)[0])
         return images.to_images(lines.expand(3, -1, -1)[None] * 2 - 1)[0]
@@ -141,7 +118,7 @@ class Colorize(ColorizeTraining):
         told = {
             "lines": "line art in [0, 1], 0 is ink",
             "hints": "red, green and blue of dots in [-1, 1], and a 1 where a dot is; else 0",
-            "palettes": "one of those that the weights remember: palettes.npy",
+            "palettes": "one of those that the weights remember, such as palettes.npy",
             "picture": "colour planes in [-1, 1]",
         }
         free = {name: {2: "height", 3: "width"} for name in ("lines", "hints")}

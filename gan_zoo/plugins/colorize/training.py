@@ -162,12 +162,11 @@ class Fakes(NamedTuple):
     real: tuple[Any, ...]
 
 
-class ColorizeTraining(Plugin):
+class ColorizeTraining(Plugin[Settings, ColorizePipeline]):
     """Drawings made of colour pictures are to become those pictures again."""
 
     Settings: ClassVar[type] = Settings
     Pipeline: ClassVar[type] = ColorizePipeline
-    settings: Settings
 
     def networks(self) -> Networks:
         s = self.settings
@@ -247,9 +246,8 @@ class ColorizeTraining(Plugin):
         assert isinstance(generator, ColorizeGenerator)
         return ColorizePipeline(generator)
 
-    def evaluate(self, pipeline: Any, data: Data, count: int) -> Evaluation:
+    def evaluate(self, pipeline: ColorizePipeline, data: Drawings, count: int) -> Evaluation:
         """KID of drawings painted without hints, and how well hints are obeyed, on pictures held out."""
-        assert isinstance(data, Drawings)
         count, judge = min(count, len(data)), metrics.Judge()
         real = data.all[:count]
         painted, distances = [], []

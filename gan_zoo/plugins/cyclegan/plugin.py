@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from PIL import Image
@@ -12,15 +12,14 @@ from torch import Tensor
 
 from gan_zoo import hub, images
 from gan_zoo.plugin import (
-    Arg,
     Exported,
     Film,
-    ImageFile,
     Page,
     Preset,
     Text,
     task,
 )
+from gan_zoo.plugins.cyclegan.arguments import Direction, Fps, Picture, Strength, WorkingSize
 from gan_zoo.plugins.cyclegan.convert import FORMATS, read_generators
 from gan_zoo.plugins.cyclegan.pipeline import CycleGANPipeline, Way, Whole
 from gan_zoo.plugins.cyclegan.tab import draw_tab, find_examples
@@ -37,33 +36,6 @@ class Translation(NamedTuple):
     reconstruction: Image.Image
 
 
-Picture = Annotated[ImageFile, Arg(Text("Picture", "Imagen"))]
-Direction = Annotated[
-    str,
-    Arg(
-        Text("Direction", "Dirección"),
-        info=Text(
-            "Such as horse2zebra or zebra2horse; empty: the preset's first.",
-            "Por ejemplo horse2zebra o zebra2horse; vacío: la primera del modelo.",
-        ),
-    ),
-]
-Strength = Annotated[float, Arg(Text("Strength", "Fuerza"), minimum=0.0, maximum=1.0, step=0.05, rare=True)]
-WorkingSize = Annotated[
-    int,
-    Arg(
-        Text("Working size", "Tamaño de trabajo"),
-        info=Text(
-            "Shorter side in pixels at which the networks paint: smaller paints larger strokes.",
-            "Lado menor en píxeles al que pintan las redes: cuanto menor, más grandes los trazos.",
-        ),
-        minimum=128,
-        maximum=768,
-        cli_maximum=4096,
-        step=32,
-        rare=True,
-    ),
-]
 PAINTINGS = Text(
     "900 landscape photos without a stated licence, and {count} paintings of {name}, public domain: research only.",
     "900 fotos de paisajes sin licencia declarada y {count} cuadros de {name}, de dominio público: solo investigación.",
@@ -178,16 +150,7 @@ class CycleGAN(CycleGANTraining):
         direction: Direction = "",
         strength: Strength = 1.0,
         size: WorkingSize = 256,
-        fps: Annotated[
-            int,
-            Arg(
-                Text("Pictures a second", "Imágenes por segundo"),
-                info=Text("0: as in the animation.", "0: como en la animación."),
-                minimum=0,
-                maximum=30,
-                rare=True,
-            ),
-        ] = 0,
+        fps: Fps = 0,
     ) -> Film:
         way = pipeline.way(direction)
         frames = [_checked(frame) for frame in images.read_frames(image, max_frames=MAX_FRAMES)]

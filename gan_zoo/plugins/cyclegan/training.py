@@ -99,12 +99,11 @@ class Fakes(NamedTuple):
     real: dict[str, tuple[Any, ...]]
 
 
-class CycleGANTraining(Plugin):
+class CycleGANTraining(Plugin[Settings, CycleGANPipeline]):
     """Each generator against the discriminator of its target, and with the other one's help back to its source."""
 
     Settings: ClassVar[type] = Settings
     Pipeline: ClassVar[type] = CycleGANPipeline
-    settings: Settings
     domains: tuple[str, ...] = SEASONS  # of the data last read
 
     def networks(self) -> Networks:
@@ -200,9 +199,8 @@ class CycleGANTraining(Plugin):
         assert isinstance(forth, Generator) and isinstance(back, Generator)
         return CycleGANPipeline(forth, back, *self.domains)
 
-    def evaluate(self, pipeline: Any, data: Data, count: int) -> Evaluation:
+    def evaluate(self, pipeline: CycleGANPipeline, data: Unpaired, count: int) -> Evaluation:
         """KID, SSIM, the cycle and, for ImageNet classes, their shares; both ways."""
-        assert isinstance(data, Unpaired)
         judge, scores = metrics.Judge(), {}
         real = dict(zip("ab", (pictures[:count] for pictures in data.domains.values())))
         known = dict(zip("ab", (judge.of_real(pictures)[:count] for pictures in data.domains.values())))

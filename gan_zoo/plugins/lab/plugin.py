@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
-from typing import Annotated, Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from PIL import Image
@@ -13,7 +13,6 @@ from torch import Tensor
 from gan_zoo import images, losses
 from gan_zoo.data import DataError, rows_of
 from gan_zoo.plugin import (
-    Arg,
     Batch,
     Data,
     Evaluation,
@@ -31,6 +30,22 @@ from gan_zoo.plugin import (
     Step,
     Text,
     task,
+)
+from gan_zoo.plugins.lab.arguments import (
+    Distribution,
+    FacesMoves,
+    FacesTimes,
+    FilmRun,
+    Frames,
+    Loss,
+    Moves,
+    RateD,
+    RateG,
+    Run,
+    Start,
+    Times,
+    Updates,
+    What,
 )
 from gan_zoo.plugins.lab.game import Game
 from gan_zoo.plugins.lab.networks import FaceGenerator, LabPipeline
@@ -74,62 +89,7 @@ class Watched(NamedTuple):
     run: dict
 
 
-A_RUN = '{"rules": {"distribution": "ring"}, "moves": [["both", 10]]}'
-COUNT = Arg(Text("Moves", "Turnos"), minimum=1, maximum=500, cli_maximum=20_000)
-FACES_COUNT = Arg(Text("Moves", "Turnos"), minimum=1, maximum=100, cli_maximum=6_000)
-FRAMES = Arg(Text("Pictures", "Imágenes"), minimum=2, maximum=60, cli_maximum=600)
-
-Distribution = Annotated[
-    Literal["ring", "line", "gaussians", "disjoint"],
-    Arg(
-        Text("Distribution", "Distribución"),
-        names=(
-            Text("ring", "anillo"),
-            Text("line", "línea"),
-            Text("two Gaussians", "dos gaussianas"),
-            Text("disjoint", "disjunta"),
-        ),
-    ),
-]
-Loss = Annotated[
-    Literal["logistic", "least-squares"],
-    Arg(Text("Loss", "Pérdida"), names=(Text("logistic", "logística"), Text("least squares", "mínimos cuadrados"))),
-]
-RateG = Annotated[float, Arg(Text("Rate of G", "Tasa de G"), minimum=0.0, maximum=1.0, step=0.001)]
-RateD = Annotated[float, Arg(Text("Rate of D", "Tasa de D"), minimum=0.0, maximum=1.0, step=0.001)]
-Updates = Annotated[int, Arg(Text("D's steps a move", "Pasos de D por turno"), minimum=1, maximum=10)]
-What = Annotated[
-    Literal["both", "d", "g"],
-    Arg(
-        Text("Who moves", "Quién juega"),
-        names=(
-            Text("both", "los dos"),
-            Text("D, the police", "D, la policía"),
-            Text("G, the forger", "G, el falsificador"),
-        ),
-    ),
-]
-Start = Annotated[
-    Literal["nothing", "trained"],
-    Arg(
-        Text("Start from", "Empezar"),
-        names=(Text("nothing", "desde cero"), Text("the trained model", "desde el modelo entrenado")),
-    ),
-]
-Run = Annotated[
-    Json,
-    Arg(
-        Text("Run", "Partida"),
-        info=Text(
-            "What an earlier call returned as `run`; empty: a fresh one, by the rules below.",
-            "Lo que devolvió una llamada anterior como `run`; vacío: una nueva, con las reglas de abajo.",
-        ),
-        example=A_RUN,
-    ),
-]
-
-
-class Lab(Plugin):
+class Lab(Plugin[Settings, LabPipeline]):
     slug: ClassVar[str] = "lab"
     title: ClassVar[Text] = Text("Lab", "Laboratorio")
     summary: ClassVar[Text] = Text(
@@ -155,7 +115,6 @@ class Lab(Plugin):
     )
     Settings: ClassVar[type] = Settings
     Pipeline: ClassVar[type] = LabPipeline
-    settings: Settings
 
     def __init__(self, settings: Settings | None = None):
         super().__init__(settings)
@@ -227,7 +186,7 @@ class Lab(Plugin):
     def check_evaluation(self) -> None:
         self.subject.check_evaluation()
 
-    def evaluate(self, pipeline: Any, data: Data, count: int) -> Evaluation:
+    def evaluate(self, pipeline: LabPipeline, data: Data, count: int) -> Evaluation:
         return self.subject.evaluate(pipeline, data, count)
 
     # -- load and infer ----------------------------------------------------------------------------------------------
@@ -246,7 +205,7 @@ class Lab(Plugin):
         *,
         run: Run = Json(""),
         what: What = "both",
-        times: Annotated[int, COUNT] = 100,
+        times: Times = 100,
         distribution: Distribution = "ring",
         loss: Loss = "logistic",
         rate_g: RateG = Rules.rate_g,
@@ -269,8 +228,8 @@ class Lab(Plugin):
     def run(
         self,
         *,
-        moves: Annotated[int, Arg(COUNT.label, minimum=2, maximum=5000, cli_maximum=20_000)] = 1000,
-        frames: Annotated[int, FRAMES] = 30,
+        moves: Moves = 1000,
+        frames: Frames = 30,
         distribution: Distribution = "ring",
         loss: Loss = "logistic",
         rate_g: RateG = Rules.rate_g,
@@ -297,7 +256,7 @@ class Lab(Plugin):
         *,
         run: Run = Json(""),
         what: What = "both",
-        times: Annotated[int, FACES_COUNT] = 20,
+        times: FacesTimes = 20,
         loss: Loss = "logistic",
         rate_g: RateG = FACES_RULES["rate_g"],
         rate_d: RateD = FACES_RULES["rate_d"],
@@ -320,8 +279,8 @@ class Lab(Plugin):
     def run_faces(
         self,
         *,
-        moves: Annotated[int, Arg(COUNT.label, minimum=2, maximum=2000, cli_maximum=6_000)] = 200,
-        frames: Annotated[int, FRAMES] = 20,
+        moves: FacesMoves = 200,
+        frames: Frames = 20,
         loss: Loss = "logistic",
         rate_g: RateG = FACES_RULES["rate_g"],
         rate_d: RateD = FACES_RULES["rate_d"],
@@ -344,16 +303,7 @@ class Lab(Plugin):
     def film(
         self,
         *,
-        run: Annotated[
-            Json,
-            Arg(
-                Text("Run", "Partida"),
-                info=Text(
-                    "What an earlier call returned as `run`.", "Lo que devolvió una llamada anterior como `run`."
-                ),
-                example=A_RUN,
-            ),
-        ],
+        run: FilmRun,
     ) -> Film:
         return self.fights.take_up(self.read(run), "both", 0, Game.film)[1]
 

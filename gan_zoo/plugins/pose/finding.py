@@ -54,8 +54,8 @@ class PoseFinder(Pose, training="finder", known_by="finds_for"):
     def sample(self, nets: Networks, fixed: Fixed) -> Tensor:
         return figures.shown(cast(SeeingFinder, nets["finder"]), fixed.batch["image"][:16])
 
-    def evaluate(self, pipeline: Any, data: Data, count: int) -> Evaluation:
-        return figures.evaluate(pipeline.finder, cast(figures.Figures, data), count)
+    def evaluate(self, pipeline: Any, data: figures.Figures, count: int) -> Evaluation:
+        return figures.evaluate(pipeline.finder, data, count)
 
     def worth(self, scores: Mapping[str, float]) -> float:
         return -scores["pck_02"] - scores["mask_iou"] if scores else super().worth(scores)

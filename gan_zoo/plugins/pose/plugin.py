@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
 from PIL import Image
 
 from gan_zoo.plugin import (
-    Arg,
     Exported,
     Film,
-    ImageFile,
     Json,
     Page,
     Preset,
@@ -21,6 +19,7 @@ from gan_zoo.plugin import (
     task,
 )
 from gan_zoo.plugins.pose import poses
+from gan_zoo.plugins.pose.arguments import Fps, Frames, Picture, Sequence, SourcePose, WantedPose
 from gan_zoo.plugins.pose.networks import (
     SeeingFinder,
 )
@@ -48,15 +47,6 @@ class Estimate(NamedTuple):
 
 
 PEOPLE = Path(__file__).parent / "people"
-Picture = Annotated[ImageFile, Arg(Text("Person", "Persona"))]
-SourcePose = Annotated[
-    Json,
-    Arg(
-        Text("Pose in the picture", "Postura en la imagen"),
-        info=Text("OpenPose JSON; found by the model if left empty.", "JSON de OpenPose; vacío: la busca el modelo."),
-        rare=True,
-    ),
-]
 
 
 class Pose(PoseTraining):
@@ -109,16 +99,7 @@ class Pose(PoseTraining):
         pipeline: PosePipeline,
         *,
         image: Picture,
-        pose: Annotated[
-            Json,
-            Arg(
-                Text("Pose", "Postura"),
-                info=Text(
-                    f"OpenPose JSON in the picture's pixels, or {', '.join(poses.POSES)}.",
-                    f"JSON de OpenPose en píxeles de la imagen, o {', '.join(poses.POSES)}.",
-                ),
-            ),
-        ] = Json("walking"),
+        pose: WantedPose = Json("walking"),
         source_pose: SourcePose = Json(""),
     ) -> Transfer:
         scene = scene_of(pipeline, image, source_pose)
@@ -138,19 +119,10 @@ class Pose(PoseTraining):
         pipeline: PosePipeline,
         *,
         image: Picture,
-        sequence: Annotated[
-            Json,
-            Arg(
-                Text("Sequence", "Secuencia"),
-                info=Text(
-                    f"{', '.join(poses.SEQUENCES)}, or a JSON list of poses, each OpenPose JSON or a pose's name.",
-                    f"{', '.join(poses.SEQUENCES)}, o una lista JSON de posturas: JSON de OpenPose o nombres.",
-                ),
-            ),
-        ] = Json("walk"),
+        sequence: Sequence = Json("walk"),
         source_pose: SourcePose = Json(""),
-        frames: Annotated[int, Arg(Text("Pictures", "Imágenes"), minimum=2, maximum=48, cli_maximum=480)] = 24,
-        fps: Annotated[int, Arg(Text("Pictures a second", "Imágenes por segundo"), minimum=1, maximum=30)] = 12,
+        frames: Frames = 24,
+        fps: Fps = 12,
     ) -> Film:
         scene = scene_of(pipeline, image, source_pose, longest=FILM_SIDE)
         moves = np.stack(poses.parse_sequence(sequence, scene.size, frames))

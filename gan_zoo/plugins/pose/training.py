@@ -94,12 +94,11 @@ class Fakes(NamedTuple):
     real: tuple[Any, ...]
 
 
-class PoseTraining(Plugin):
+class PoseTraining(Plugin[Settings, PosePipeline]):
     """A person's picture and two poses are to become that person's other picture."""
 
     Settings: ClassVar[type] = Settings
     Pipeline: ClassVar[type] = PosePipeline
-    settings: Settings
 
     def networks(self) -> Networks:
         s, warped = self.settings, self.settings.model == "warped"
@@ -191,9 +190,8 @@ class PoseTraining(Plugin):
         assert isinstance(refining, RefiningGenerator)
         return PosePipeline(finder, coarse, refining)
 
-    def evaluate(self, pipeline: Any, data: Data, count: int) -> Evaluation:
+    def evaluate(self, pipeline: PosePipeline, data: Pairs, count: int) -> Evaluation:
         """SSIM and mask-SSIM by PG2's protocol, KID of coarse and refined, the joint finder's error."""
-        assert isinstance(data, Pairs)
         count = min(count, len(data))
         parts = [data.batch(range(start, min(start + 16, count))) for start in range(0, count, 16)]
         batch = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
