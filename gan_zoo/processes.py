@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -15,6 +16,8 @@ from accelerate.utils import DistributedDataParallelKwargs
 from torch import Tensor
 
 from gan_zoo.config import TrainConfig
+
+SLOW_FOLDER = 5.0  # seconds after which all machines see what one wrote
 
 
 def make_accelerator(config: TrainConfig, folder: Path) -> Accelerator:
@@ -35,7 +38,35 @@ def make_accelerator(config: TrainConfig, folder: Path) -> Accelerator:
     if int(os.environ.get("WORLD_SIZE", 1)) != accelerator.num_processes:
         started = os.environ["WORLD_SIZE"]
         raise ValueError(f"{started} processes were started but would not synchronise: set ACCELERATE_USE_CPU=true")
+    if accelerator.num_processes > 1:
+        _check_shared(accelerator, folder)
     return accelerator
+
+
+def _check_shared(accelerator: Accelerator, folder: Path) -> None:
+    """Raises ValueError, in every process, where one of them does not see what the first writes into the run's folder:
+    on several machines it must be one that they share, and a run is not to find out at its first checkpoint.
+    """
+    token = accelerator.reduce(
+        torch.tensor([time.time_ns() % 2**31 * accelerator.is_main_process]).to(accelerator.device)
+    )
+    sign = folder / f".meeting-{int(torch.as_tensor(token)[0])}"
+    if accelerator.is_main_process:
+        folder.mkdir(parents=True, exist_ok=True)
+        sign.touch()
+    accelerator.wait_for_everyone()
+    until = time.monotonic() + SLOW_FOLDER
+    while not sign.exists() and time.monotonic() < until:
+        time.sleep(0.2)
+    blind = accelerator.reduce(torch.tensor([float(not sign.exists())]).to(accelerator.device))
+    accelerator.wait_for_everyone()
+    if accelerator.is_main_process:
+        sign.unlink()
+    if count := int(torch.as_tensor(blind)[0]):
+        raise ValueError(
+            f"{folder}: {count} of {accelerator.num_processes} processes see another folder of that name; expected one "
+            "that all machines share"
+        )
 
 
 def bf16_is_fast(device: torch.device) -> bool:

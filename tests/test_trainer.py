@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -372,6 +373,30 @@ def test_two_processes_see_what_one_with_the_whole_batch_sees(tmp_path):
     left, right = final(tmp_path / "one"), final(tmp_path / "two")
     assert left["progress"]["images"] == right["progress"]["images"]
     assert_same(left["networks"], right["networks"], tolerance=1e-4)
+
+
+def test_machines_with_folders_of_their_own_are_refused_before_training(tmp_path):
+    """Two nodes of one process each, as on two machines; `runs/toy` is not the same folder for both."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "torch.distributed.run", "--nnodes", "2", "--nproc_per_node", "1"]
+    command += ["--master_addr", "127.0.0.1", "--master_port", str(port)]
+    arguments = [str(HERE / "run_toy.py"), json.dumps(SHORT | {"out": "runs/toy", "steps": 2})]
+    nodes = []
+    for node in range(2):
+        (tmp_path / str(node)).mkdir()
+        whole = [*command, "--node_rank", str(node), *arguments]
+        environment = ENVIRONMENT | {"ACCELERATE_USE_CPU": "true", "PYTHONPATH": str(HERE.parent)}
+        nodes.append(
+            subprocess.Popen(whole, cwd=tmp_path / str(node), env=environment, stderr=subprocess.PIPE, text=True)
+        )
+    told = [node.communicate(timeout=120)[1] for node in nodes]
+    assert all(node.returncode for node in nodes)
+    assert all(
+        "1 of 2 processes see another folder of that name; expected one that all machines share" in t for t in told
+    )
+    assert not list(tmp_path.rglob("run.json"))
 
 
 def test_processes_that_would_not_synchronise_are_refused(tmp_path):
