@@ -39,7 +39,10 @@ def strip(pictures: list[Image.Image], columns: int | None = None) -> Image.Imag
 
 def anime() -> Image.Image:
     zoo = gan_zoo.load("anime")
-    return strip([*zoo(seed=26, count=4), *zoo.run("change", to="hair_color=blue", seed=26)])
+    drawn = [*zoo(seed=26, count=4), *zoo.run("change", to="hair_color=blue", seed=26)]
+    tagged = gan_zoo.load("anime", "tagged")
+    ordered = [tagged.run("order", wishes=f"hair={hair}", seed=30, count=2) for hair in ("aqua", "pink", "black")]
+    return strip([*drawn, *(face for pair in zip(*ordered) for face in pair)], columns=6)
 
 
 def colorize() -> Image.Image:

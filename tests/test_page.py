@@ -377,6 +377,33 @@ def test_a_dab_is_painted_without_asking(browser: Browser, visits: list[Visit]) 
     expect(compared.first).to_be_visible(timeout=SECONDS)
 
 
+def test_weights_with_labels_of_their_own_are_ordered_by_menus(browser: Browser, visits: list[Visit]) -> None:
+    """Which menus there are, the weights say; swatches come back with the characters that they are for."""
+    visits.append(visit := Visit(browser, "?tab=anime"))
+    page = visit.page
+    page.get_by_role("tab", name="To order", exact=True).click()
+    visit.drawn(visit.results().first)
+    swatches = page.locator("#anime-swatches")
+    expect(swatches).to_be_visible()
+
+    def choose(model: str) -> None:
+        page.get_by_label("Trained model").locator("visible=true").click()
+        page.get_by_role("option", name=model).click()
+
+    choose("Anime faces to order, 96 px")
+    hair = page.get_by_label("hair", exact=True)
+    expect(hair).to_have_value("aqua", timeout=SECONDS)  # as the example says
+    expect(swatches).to_be_hidden()
+    hair.click()
+    page.get_by_role("option", name="pink", exact=True).click()
+    page.get_by_role("button", name="In words").locator("visible=true").click()
+    wishes = page.get_by_label("Wishes in words").locator("visible=true")
+    expect(wishes).to_have_value("eyes=red, hair=pink", timeout=SECONDS)
+    choose("Characters to order, 128 px")
+    expect(swatches).to_be_visible(timeout=SECONDS)
+    expect(hair).to_be_hidden()
+
+
 def test_a_character_is_ordered_by_swatches_and_varied_by_a_click(browser: Browser, visits: list[Visit]) -> None:
     """A touch of a swatch sets the plain argument in its closed drawer; a click on a face goes on from that face."""
     visits.append(visit := Visit(browser, "?tab=anime"))

@@ -1,0 +1,1 @@
+from gan_zoo.plugins.anime.pipeline import AnimePipeline
