@@ -347,7 +347,7 @@ zoo("evaluate two_rings --preset runs/first --count 50 --json")
     text = "".join(
         p.read_text() for p in [*tmp_path.glob("gan_zoo/plugins/two_rings/*.py"), *tmp_path.glob("tests/*.py")]
     )
-    assert "class TwoRings(Plugin)" in text
+    assert "class TwoRings(Plugin[Settings, TwoRingsPipeline])" in text
     assert "emplate" not in text
     assert names(tmp_path / "tests") == ["test_two_rings.py"]
     assert names(tmp_path / "few") == ["00000.png", "00001.png"]

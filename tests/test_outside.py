@@ -91,11 +91,19 @@ def some_pictures(folder: Path, count: int, size: int) -> None:
         Image.fromarray(noise).resize((size, size)).save(folder / f"{i}.png")
 
 
+def labelled_pictures(folder: Path) -> None:
+    """As an imagefolder with a table of labels."""
+    some_pictures(folder, 20, 64)
+    rows = [f"{i}.png,{'red' if i % 3 else 'blue'},{'green' if i % 2 else 'gray'}" for i in range(20)]
+    (folder / "metadata.csv").write_text("\n".join(["file_name,hair,eyes", *rows]))
+
+
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Data for every recipe: a folder of pictures, and folders named as the domains that recipes ask for."""
     root = tmp_path_factory.mktemp("data")
     some_pictures(root / "faces", 20, 64)
+    labelled_pictures(root / "labelled")
     for recipe in map(str, RECIPES.glob("*.toml")):
         if names := read_recipe(recipe).get("settings", {}).get("domains"):
             folder = root / "-".join(names)
@@ -117,6 +125,8 @@ def test_every_recipe_takes_two_steps(path: Path, precision: str, data: Path, tm
     few += ["--size", "64", "--load", "64", "--judged-at", "64"] if "judged_at" in names else []  # the same layers run
     if "domains" in settings:
         few += ["--data", str(data / "-".join(settings["domains"]))]
+    if "labels" in settings:
+        few += ["--data", str(data / "labelled")]
     if settings.get("things"):
         few += ["--neutral", str(data / "faces")]
     out = tmp_path / "run"
@@ -163,9 +173,12 @@ def test_every_command_of_the_documents_runs(line: str, tmp_path: Path, monkeypa
     person = next((ROOT / "gan_zoo/plugins/pose/people").glob("*.png"))
     for name in re.findall(r"[\w/]+\.(?:png|jpg|webp)|FILE_OR_FOLDER", line):
         Image.open(person).convert("RGB").save(tmp_path / name, "PNG")
+    for run in re.findall(r"(?:export|--preset) (runs/\w+)", line):  # some run is there
+        shutil.copytree(ROOT / "weights/anime/tagged", tmp_path / run / "weights")
     if program == "gan_zoo":
         assert main(rest) == 0
         return
+    labelled_pictures(tmp_path / "faces")
     for name in ("FOLDER/trainA", "FOLDER/trainB", "pictures"):
         some_pictures(tmp_path / name, 20, 64)
     if "--data" not in rest:

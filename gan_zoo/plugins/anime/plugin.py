@@ -310,7 +310,7 @@ class Anime(AnimeTraining):
         *,
         image: Face,
         wishes: Wishes = ANY,
-        steps: FindSteps = 100,
+        steps: FindSteps = 60,
     ) -> Iterator[list[Image.Image]]:
         """The face as given, as found, and, if there are wishes, as found and changed; better ones while it looks."""
         asked = parse(wishes)
