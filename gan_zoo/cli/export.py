@@ -8,11 +8,11 @@ from gan_zoo.cli import check_empty
 
 
 def export(args: argparse.Namespace) -> None:
-    from gan_zoo import exporting, presets, registry
+    from gan_zoo import exporting, registry
     from gan_zoo.cli.weights import named_weights
     from gan_zoo.weights import read_manifest
 
-    folder = presets.at(args.source) or named_weights(args.source)
+    folder = named_weights(args.source)
     check_empty(args.out)
     plugin = registry.get(read_manifest(folder).plugin)
     for file in exporting.export(plugin, plugin.load(str(folder)), args.out, args.precision):

@@ -48,7 +48,7 @@ def push(args: argparse.Namespace) -> None:
     if args.all is None:
         if args.source is None or args.repo_id is None:
             raise ValueError("push: expected PRESET_OR_RUN and REPO_ID, or --all OWNER")
-        folder = presets.at(args.source) or named_weights(args.source)
+        folder = named_weights(args.source)
         print(hub.push(folder, args.repo_id, revision=args.revision, private=args.private))
         return
     if args.source is not None or args.revision is not None:
@@ -61,9 +61,13 @@ def push(args: argparse.Namespace) -> None:
 
 
 def named_weights(name: str) -> Path:
-    """The weights folder of the preset NAME, or PLUGIN/NAME. Raises ValueError: none, or several of that name."""
+    """The weights folder at that path, of a run, or of the preset NAME or PLUGIN/NAME. Raises ValueError: none, or
+    several of that name.
+    """
     from gan_zoo import presets, registry
 
+    if folder := presets.at(name):
+        return folder
     known = [(plugin, preset) for plugin in registry.discover().plugins.values() for preset in plugin.presets]
     found = [(g, p) for g, p in known if name in (p.name, f"{g.slug}/{p.name}")]
     if not found:

@@ -214,10 +214,8 @@ class Page:
         """The examples of each preset, of which those of the chosen one are seen; the events of a click on them."""
         presets = [preset.name for preset in self.plugin.presets] or [None]
         rows = {preset: self.looks.examples(task, preset) for preset in presets}
-        alone = (
-            1 if self.looks.possible(task) else 0
-        )  # one alone stands in its place already, where there is a first look
-        if not any(len(each) > alone for each in rows.values()):
+        in_place = int(self.looks.possible(task))  # the one of a first look stands in the fields already
+        if not any(len(each) > in_place for each in rows.values()):
             return []
         if all(each == rows[presets[0]] for each in rows.values()):
             presets = presets[:1]

@@ -141,11 +141,11 @@ class AnimeGenerator(ModelMixin, ConfigMixin):
         return F.leaky_relu(self.start_norm(x.contiguous(memory_format=torch.channels_last)), 0.2)
 
     def truncate(self, w: Tensor, truncation: float) -> Tensor:
-        """Latents w (B, C, 4, 4) drawn towards their mean (call measure_mean first): 1 is full variety, 0 the mean."""
+        """Latents w, as `map` gives them, drawn to their mean (see measure_mean): 1 is full variety, 0 the mean."""
         return w if truncation == 1.0 else self.w_mean + truncation * (w - self.w_mean)
 
     def synthesize(self, w: Tensor, y: Tensor | None = None) -> Tensor:
-        """Latents w (B, C, 4, 4), and their y -> pictures (B, 3, H, W), float32, in [-1, 1] but for overshoot."""
+        """Latents w (B, C, side, side), and their y -> pictures (B, 3, H, W), float32, in [-1, 1] but for overshoot."""
         levels = [w]
         for i, block in enumerate(self.blocks):
             x = block(levels[-1], y)

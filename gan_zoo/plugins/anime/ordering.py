@@ -8,7 +8,6 @@ from typing import Any, ClassVar, Literal, Self
 
 from torch import Tensor
 
-from gan_zoo import data
 from gan_zoo.config import setting
 from gan_zoo.labels import Vocabulary, read_labels, read_vocabulary
 from gan_zoo.plugin import Batch, Data, Losses, Networks, Step
@@ -118,12 +117,8 @@ class AnimeLabelled(Anime, training="labelled", known_by="labels"):
     def generator(self, **options: Any) -> AnimeGenerator:
         return super().generator(attributes=self.vocabulary.size, labels=self.vocabulary.shares, **options)
 
-    def data(self, source: str | None, split: str, seed: int) -> Data:
-        if source is None:
-            return Characters(split, self.settings.resolution, self.settings.drawn, seed, self.vocabulary)
-        pictures = {name: data.read_pictures(source, name, self.settings.resolution) for name in {split, "train"}}
-        labels = read_labels(source, split, self.settings.labels)
-        return Faces(pictures[split], pictures["train"], seed, split == "train", labels)
+    def labels(self, source: str, split: str) -> Tensor:
+        return read_labels(source, split, self.settings.labels)
 
     def judge_of_labels(self) -> tuple[readback.Reader, str]:
         taught = self.data(self.source, "train", 0)

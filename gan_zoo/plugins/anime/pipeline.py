@@ -78,13 +78,13 @@ class AnimePipeline(DiffusionPipeline):
 
     @torch.inference_mode()
     def latents(self, codes: Tensor, y: Tensor | None = None, truncation: float = 1.0) -> Tensor:
-        """Latents w (N, C, 4, 4); truncation 1 is the model's full variety, 0 its mean face."""
+        """Latents w (N, C, side, side); truncation 1 is the model's full variety, 0 its mean face."""
         w = self.generator.map(codes, y)
         return w if self.conditional else self.generator.truncate(w, truncation)
 
     @torch.inference_mode()
     def decode(self, latents: Tensor, y: Tensor | None = None) -> Tensor:
-        """Pictures (N, 3, H, W) in [-1, 1] of latents (N, C, 4, 4) and their y, on the CPU."""
+        """Pictures (N, 3, H, W) in [-1, 1] of latents (N, C, side, side) and their y, on the CPU."""
         parts = zip(latents.split(BATCH), [None] * len(latents) if y is None else y.split(BATCH))
         return torch.cat([self.generator.synthesize(w, part).clamp(-1, 1).cpu() for w, part in parts])
 

@@ -70,6 +70,7 @@ def project(pipeline: AnimePipeline, picture: Tensor, steps: int) -> Iterator[Fo
     added = torch.zeros_like(generator.w_mean)[None].requires_grad_(True)
     groups = [{"params": [z] if logits is None else [z, logits], "lr": RATE}, {"params": [added], "lr": RATE / 3}]
     descent = torch.optim.Adam(groups, betas=(0.9, 0.95))
+    moved = [parameter for group in descent.param_groups for parameter in group["params"]]
     for step in range(steps):
         fade = min(1.0, 4 * (1 - step / steps))
         for group, rate in zip(descent.param_groups, (RATE, RATE / 3 * (step > steps // 3)), strict=True):
@@ -79,10 +80,9 @@ def project(pipeline: AnimePipeline, picture: Tensor, steps: int) -> Iterator[Fo
             made = generator.synthesize(generator.map(codes, y) + added, y)
             distance = feature_distance(seen(made), wanted) + PIXELS * F.l1_loss(small(made), target)
             loss = distance + ODDNESS * added.square().mean()
-            gradients = torch.autograd.grad(loss, [p for group in groups for p in group["params"]])
-        for group in groups:
-            for parameter in group["params"]:
-                parameter.grad, *gradients = gradients
+            gradients = torch.autograd.grad(loss, moved)
+        for parameter, gradient in zip(moved, gradients, strict=True):
+            parameter.grad = gradient
         yield Found(codes.detach(), added.detach().clone(), None if y is None else y.detach(), distance.item())
         descent.step()
 

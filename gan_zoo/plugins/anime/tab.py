@@ -12,7 +12,7 @@ from PIL import Image
 from gan_zoo import images
 from gan_zoo.labels import ANY
 from gan_zoo.plugin import Page, Panel, Plugin, Text
-from gan_zoo.plugins.anime.attributes import ATTRIBUTES
+from gan_zoo.plugins.anime.attributes import ATTRIBUTES, BUILT_IN
 from gan_zoo.plugins.anime.drawn import draw_character
 
 KEPT = 48  # pictures of a visit
@@ -44,8 +44,6 @@ REMEMBER = f"""(result, kept) => ({{
     __type__: 'update',
     value: [...(Array.isArray(result) ? result : [{{image: result}}]), ...(kept ?? [])].slice(0, {KEPT}),
 }})"""
-
-
 MENUS = 6  # labels of the data's own that the form has menus for; wishes in words ask for more
 SPOKEN = f"""((names, values) => names
     .map((name, i) => values[i] && values[i] !== '{ANY}' ? `${{name}}=${{values[i]}}` : '').filter(Boolean))"""
@@ -220,8 +218,11 @@ def _show_what_can_be_asked(page: Page, plugin: Plugin, panels: Mapping[str, Pan
     editor, (drawn, own) = panels["order"].editor, panels["change"].editor
 
     def known(preset: str) -> list[Any]:
-        shares = plugin.ready(preset).vocabulary.shares
-        labels = {} if shares.keys() == ATTRIBUTES.keys() else dict(list(shares.items())[:MENUS])
+        try:
+            vocabulary = plugin.ready(plugin.preset(preset).name).vocabulary  # of a preset: strangers name no folders
+        except ValueError:  # whoever asks these weights for a picture is told why
+            return [gr.skip() for _ in seen]
+        labels = {} if vocabulary is BUILT_IN else dict(list(vocabulary.shares.items())[:MENUS])
         menus = [gr.Dropdown(choices=[ANY, *values], value=ANY, label=n, visible=True) for n, values in labels.items()]
         changes = [(f"{name}: {value}", f"{name}={value}") for name, values in labels.items() for value in values]
         return [

@@ -77,11 +77,11 @@ class Faces(data.Pictures):
 class Characters:
     """The built-in data: of `drawn` characters every tenth is held out. Each is drawn once, when asked for.
 
-    vocabulary: of the labels that they are given, BUILT_IN or a part of it.
+    vocabulary: of the labels that they are given, a part of BUILT_IN; all of it if empty.
     """
 
     def __init__(
-        self, split: str, size: int, drawn: int, seed: int, vocabulary: Vocabulary = attributes.BUILT_IN
+        self, split: str, size: int, drawn: int, seed: int, vocabulary: Vocabulary
     ):  # fmt: skip
         self.seeds = torch.tensor(data.rows_of(split, drawn))
         self.size, self.seed, self.vocabulary = size, seed, vocabulary
@@ -102,7 +102,8 @@ class Characters:
         return self.labelled(self.seeds.tolist())
 
     def labelled(self, seeds: Sequence[int]) -> tuple[Tensor, Tensor]:
-        labels = torch.stack([self.vocabulary.numbers(attributes.BUILT_IN.draw(seed)) for seed in seeds])
+        known = self.vocabulary if self.vocabulary.size else attributes.BUILT_IN
+        labels = torch.stack([known.numbers(attributes.BUILT_IN.draw(seed)) for seed in seeds])
         return draw_characters(seeds, self.size), labels
 
 
@@ -138,9 +139,13 @@ class AnimeTraining(Plugin[Settings, AnimePipeline]):
     def data(self, source: str | None, split: str, seed: int) -> Data:
         s = self.settings
         if source is None:
-            return Characters(split, s.resolution, s.drawn, seed)
+            return Characters(split, s.resolution, s.drawn, seed, self.vocabulary)
         pictures = {name: data.read_pictures(source, name, s.resolution) for name in {split, "train"}}
-        return Faces(pictures[split], pictures["train"], seed, split == "train")
+        return Faces(pictures[split], pictures["train"], seed, split == "train", self.labels(source, split))
+
+    def labels(self, source: str, split: str) -> Tensor | None:
+        """Of the rows of a split, (N, L), as places in the vocabulary; None where there is none."""
+        return None
 
     def wishes(self, batch: Batch) -> Tensor | None:
         """y (B, vocabulary.size) of a batch; a real and a fake picture of one row have the same."""
@@ -209,15 +214,15 @@ class AnimeTraining(Plugin[Settings, AnimePipeline]):
             scores |= nearness
             protocol += f" {metrics.COPIES_PROTOCOL}"
             pictures["The 16 that come nearest to a training picture."] = _grid(fake[nearest[:16]])
-        if labels is not None and self.vocabulary.size:
-            reader, taught = self.judge_of_labels()
+        if labels is not None and (judged := self.judge_of_labels()) is not None:
+            reader, taught = judged
             scores |= readback.scores(reader, fake, self.vocabulary.drawn(range(count)), real, labels)
             protocol += f" {readback.PROTOCOL.format(taught=taught)}"
         return Evaluation(scores, protocol, pictures)
 
-    def judge_of_labels(self) -> tuple[readback.Reader, str]:
-        """What reads the labels back, and what it was taught on; asked for only where there is a vocabulary."""
-        raise NotImplementedError
+    def judge_of_labels(self) -> tuple[readback.Reader, str] | None:
+        """What reads the labels back, and what it was taught on; None where nobody orders by them."""
+        return None
 
     def check_evaluation(self) -> None:
         metrics.Judge()

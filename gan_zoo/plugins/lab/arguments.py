@@ -7,9 +7,7 @@ from typing import Annotated, Literal
 from gan_zoo.plugin import Arg, Json, Text
 
 A_RUN = '{"rules": {"distribution": "ring"}, "moves": [["both", 10]]}'
-COUNT = Arg(Text("Moves", "Turnos"), minimum=1, maximum=500, cli_maximum=20_000)
-FACES_COUNT = Arg(Text("Moves", "Turnos"), minimum=1, maximum=100, cli_maximum=6_000)
-FRAMES = Arg(Text("Pictures", "Imágenes"), minimum=2, maximum=60, cli_maximum=600)
+MOVES = Text("Moves", "Turnos")
 Distribution = Annotated[
     Literal["ring", "line", "gaussians", "disjoint"],
     Arg(
@@ -59,11 +57,11 @@ Run = Annotated[
     ),
 ]
 
-Times = Annotated[int, COUNT]
-Moves = Annotated[int, Arg(COUNT.label, minimum=2, maximum=5000, cli_maximum=20_000)]
-Frames = Annotated[int, FRAMES]
-FacesTimes = Annotated[int, FACES_COUNT]
-FacesMoves = Annotated[int, Arg(COUNT.label, minimum=2, maximum=2000, cli_maximum=6_000)]
+Times = Annotated[int, Arg(MOVES, minimum=1, maximum=500, cli_maximum=20_000)]
+Moves = Annotated[int, Arg(MOVES, minimum=2, maximum=5000, cli_maximum=20_000)]
+Frames = Annotated[int, Arg(Text("Pictures", "Imágenes"), minimum=2, maximum=60, cli_maximum=600)]
+FacesTimes = Annotated[int, Arg(MOVES, minimum=1, maximum=100, cli_maximum=6_000)]
+FacesMoves = Annotated[int, Arg(MOVES, minimum=2, maximum=2000, cli_maximum=6_000)]
 FilmRun = Annotated[
     Json,
     Arg(
