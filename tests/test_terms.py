@@ -119,7 +119,7 @@ def test_pose_counts_the_person_more_and_the_head_most() -> None:
     planes[:, HEAD_PLANE, :, :8] = 1  # the left half the head
     carried = Warped(torch.zeros(2, 3, 64, 32), torch.zeros(2, 5, 4, 64, 32), planes, body)
     views = [(x, Sees()(x), carried.worn(), carried.pose) for x in (made, target)]
-    fakes = PoseFakes(made, target, source, carried, *views)
+    fakes = PoseFakes(made, target, source, carried, body, *views)
     nets = Networks({}, {"discriminator": Says(), "features": Sees()})
     step = seeded_step([0], 2, stage="refined")
     terms = values(plugin.generator_loss(nets, {}, fakes, step).terms)

@@ -6,7 +6,7 @@ what holds for photographs; the network looks through EfficientNet-Lite0, which 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -20,7 +20,7 @@ from gan_zoo.plugin import Batch, Evaluation
 from gan_zoo.plugins.pose import skeleton
 from gan_zoo.plugins.pose.drawn import draw_people
 from gan_zoo.plugins.pose.networks import SeeingFinder
-from gan_zoo.plugins.pose.pairs import read_people
+from gan_zoo.plugins.pose.pairs import People, ground_of, read_people
 from gan_zoo.plugins.pose.warping import without
 
 HEIGHT, WIDTH = 256, 192  # of what the finder learns on; it takes any multiples of 32
@@ -72,7 +72,7 @@ class Figures:
         shift = (rng.uniform(-reach, reach), rng.uniform(-reach, reach) + (0.3 if scale > 1.5 else 0))
         move = _move(height, width, scale, rng.normal(0, 0.15), shift, mirror)
         moved, where, joints = _moved(picture, mask, pose, move, mirror)
-        ground = _ground(self.grounds, rng)
+        ground = ground_of(self.grounds, rng, HEIGHT, WIDTH)
         if rng.random() < NOBODY:
             return _sample(_lit(ground, rng), torch.zeros_like(where), torch.zeros_like(joints))
         if rng.random() < 0.8:
@@ -111,19 +111,6 @@ def _moved(picture: Tensor, mask: Tensor, pose: Tensor, move: Tensor, mirror: bo
     return moved, where, torch.where(joints[:, 2:] > 0, joints, 0.0)
 
 
-def _ground(grounds: Tensor, rng: np.random.Generator) -> Tensor:
-    """A crop of a photo, or fields of colour: (1, 3, HEIGHT, WIDTH)."""
-    if len(grounds) and rng.random() < 0.85:
-        photo = to_float(grounds[rng.integers(len(grounds))])[None]
-        side = int(rng.uniform(0.35, 1.0) * photo.shape[3])
-        top, left = (rng.integers(0, length - side + 1) for length in photo.shape[2:])
-        photo = photo[:, :, top : top + side, left : left + side]
-        return F.interpolate(photo, (HEIGHT, WIDTH), mode="bilinear", antialias=True)
-    cells = int(rng.integers(1, 9))
-    fields = torch.from_numpy(rng.uniform(-1, 1, (1, 3, cells, cells)).astype(np.float32))
-    return F.interpolate(fields, (HEIGHT, WIDTH), mode="nearest" if rng.random() < 0.5 else "bilinear")
-
-
 def _lit(pictures: Tensor, rng: np.random.Generator, rough: bool = True) -> Tensor:
     """In another light; `rough`: by another camera too, blurred and with noise."""
     gain = torch.from_numpy(rng.uniform(0.65, 1.35, (3, 1, 1)).astype(np.float32)) * float(rng.uniform(0.6, 1.3))
@@ -144,15 +131,16 @@ def _lit(pictures: Tensor, rng: np.random.Generator, rough: bool = True) -> Tens
 # Reading
 
 
-@lru_cache(maxsize=2)
-def _read(source: str | None, split: str, drawn: int) -> tuple[Tensor, Tensor, np.ndarray, bool]:
+@lru_cache(maxsize=4)
+def people_of(source: str | None, split: str, height: int, width: int, drawn: int) -> People:
+    """People with masks, of a source that `read_people` knows, or drawn: annotated, or guessed from even grounds."""
     if source is None:
-        people = draw_people(drawn, split, HEIGHT)
-        pictures, poses = people.show(range(len(people.persons)))
-        return pictures, guessed_masks(pictures, poses), poses, False
-    people = read_people(source, split, HEIGHT, WIDTH if _wide(source) else HEIGHT // 2, masked=True)
-    masks = guessed_masks(people.pictures, people.poses) if people.masks is None else people.masks
-    return people.pictures, masks, people.poses, people.masks is not None
+        made = draw_people(drawn, split, height)
+        pictures, poses = made.show(range(len(made.persons)))
+        people = People(pictures, poses, made.persons)
+    else:
+        people = read_people(source, split, height, width, masked=True)
+    return people if people.masks is not None else replace(people, masks=guessed_masks(people.pictures, people.poses))
 
 
 def _wide(source: str) -> bool:
@@ -177,9 +165,12 @@ def guessed_masks(pictures: Tensor, poses: np.ndarray) -> Tensor:
 
 def read(source: str | None, split: str, grounds: str, drawn: int, seed: int) -> Figures:
     """People of a source that `read_people` knows, or drawn; `grounds`: a data set of photos, or ""."""
-    pictures, masks, poses, known = _read(source, split, drawn)
+    width = WIDTH if source is not None and _wide(source) else HEIGHT // 2
+    people = people_of(source, split, HEIGHT, width, drawn)
+    assert people.masks is not None
+    known = source is not None and read_people(source, split, HEIGHT, width, masked=True).masks is not None
     photos = data.read_pictures(grounds, "all", 384) if grounds else torch.zeros(0, 3, 8, 8, dtype=torch.uint8)
-    return Figures(pictures, masks, poses, photos, seed, split == "train", known)
+    return Figures(people.pictures, people.masks, people.poses, photos, seed, split == "train", known)
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import cast
+from typing import NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
@@ -193,6 +193,13 @@ def _doubled(x: Tensor, conv: nn.Conv2d) -> Tensor:
     return doubled_conv(x, conv.weight, conv.bias)
 
 
+class Coarse(NamedTuple):
+    """What G1 makes: the picture (B, 3, H, W), and how much of each pixel is the person, (B, 1, H, W) in [0, 1]."""
+
+    picture: Tensor
+    person: Tensor
+
+
 class CoarseGenerator(ModelMixin, ConfigMixin):
     """G1 (Ma et al. 2017, section 3.2): source and poses -> a coarse picture.
 
@@ -204,12 +211,15 @@ class CoarseGenerator(ModelMixin, ConfigMixin):
         widths: channels at 1/4, 1/8, 1/16.
         warped: sees the source carried to the pose. PG2 as published does not: then every colour is its own.
         height: of the pictures it is used on, which are half as wide.
+        masked: it learned from masks what of its pictures is the person, and sees sources with theirs.
     """
 
     thinks_at = 128
 
     @register_to_config
-    def __init__(self, widths: Sequence[int] = (64, 128, 192), warped: bool = True, height: int = 256):
+    def __init__(
+        self, widths: Sequence[int] = (64, 128, 192), warped: bool = True, height: int = 256, masked: bool = False
+    ):
         super().__init__()
         a, b, c = widths
         planes = 3 + (3 + 4 * len(LAYERS) if warped else 0)
@@ -226,8 +236,8 @@ class CoarseGenerator(ModelMixin, ConfigMixin):
             start = torch.tensor([0.0] * 3 + [-1.0, 0.0] + [1.0] * len(LAYERS))
             cast(Tensor, self.out.bias).data.copy_(start)
 
-    def forward(self, source: Tensor, seen: Warped) -> Tensor:
-        """source (B, 3, H, W) in [-1, 1], H a multiple of `thinks_at`, and what `carry` made of it -> (B, 3, H, W)."""
+    def forward(self, source: Tensor, seen: Warped) -> Coarse:
+        """source (B, 3, H, W) in [-1, 1], H a multiple of `thinks_at`, and what `carry` made of it."""
         warped = self.config["warped"]
         times = source.shape[2] // self.thinks_at
         x = torch.cat([source, seen.planes()], dim=1) if warped else source
@@ -244,18 +254,18 @@ class CoarseGenerator(ModelMixin, ConfigMixin):
         if times > 1:
             out = F.interpolate(out, scale_factor=times, mode="bilinear")
         colour, logits = torch.tanh(out[:, :3]), out[:, 3:]
-        return mixed(colour, logits, seen) if warped else colour
+        return mixed(colour, logits, seen) if warped else Coarse(colour, torch.ones_like(colour[:, :1]))
 
 
-def mixed(colour: Tensor, logits: Tensor, seen: Warped) -> Tensor:
-    """A softmax per pixel over colour (B, 3, H, W), ground and layers: logits (B, 7, H, W) -> (B, 3, H, W).
-
-    Nothing is to be had of a layer where it is empty.
+def mixed(colour: Tensor, logits: Tensor, seen: Warped) -> Coarse:
+    """A softmax per pixel over colour (B, 3, H, W), ground and layers: logits (B, 7, H, W). What is not ground is the
+    person. Nothing is to be had of a layer where it is empty.
     """
     opacity = seen.layers[:, :, 3]  # (B, 5, H, W)
     share = torch.softmax(torch.cat([logits[:, :2], logits[:, 2:] + torch.log(opacity + 1e-3)], 1), 1)
     straight = seen.layers[:, :, :3] / opacity[:, :, None].clamp(min=1e-3)
-    return share[:, :1] * colour + share[:, 1:2] * seen.ground + (share[:, 2:, None] * straight).sum(1)
+    ground = share[:, 1:2]
+    return Coarse(share[:, :1] * colour + ground * seen.ground + (share[:, 2:, None] * straight).sum(1), 1 - ground)
 
 
 class RefiningGenerator(ModelMixin, ConfigMixin):

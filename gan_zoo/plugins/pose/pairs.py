@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
@@ -23,6 +24,7 @@ from gan_zoo.plugins.pose.drawn import DrawnPeople
 from gan_zoo.plugins.pose.skeleton import cover, mirrored
 
 CONFIDENCE = np.array([0.0, 0.5, 1.0], np.float32)  # of a joint that is missing, hidden, visible
+ELSEWHERE = 0.8  # share of training pairs put before another ground, where there are some
 ORIENTATION = 0x0112  # the EXIF tag
 PATN_HEADER = ["name", "keypoints_y", "keypoints_x"]
 
@@ -42,18 +44,32 @@ class People:
         """Pictures and poses of these rows."""
         return self.pictures[rows], self.poses[rows]
 
+    def only(self, which: np.ndarray) -> People:
+        """Those of `which`, bool (N,)."""
+        rows = np.flatnonzero(which)
+        masks = None if self.masks is None else self.masks[rows]
+        return People(self.pictures[rows], self.poses[rows], self.persons[rows], masks)
+
 
 class Pairs:
     """Source and target: two different pictures of one person, all settled by the sample's number.
 
     A training pair may be mirrored, and recoloured in both pictures alike, so that a few hundred people wear clothes of
-    all colours; its source's joints are moved a little, since they will be estimated.
+    all colours; its source's joints are moved a little, since they will be estimated. Where masks are known, they come
+    along, and training pairs are put before `grounds`, photos uint8 (N, 3, S, S), if there are some.
     """
 
     def __init__(
-        self, people: People | DrawnPeople, seed: int, training: bool, recolor: float = 0.0, jitter: float = 0.0
+        self,
+        people: People | DrawnPeople,
+        seed: int,
+        training: bool,
+        recolor: float = 0.0,
+        jitter: float = 0.0,
+        grounds: Tensor | None = None,
     ):
         self.people, self.seed, self.training, self.recolor, self.jitter = people, seed, training, recolor, jitter
+        self.grounds = grounds
         _, self.group = np.unique(people.persons, return_inverse=True)
         counts = np.bincount(self.group)
         self.order = np.argsort(self.group, kind="stable")  # rows, person by person
@@ -84,15 +100,46 @@ class Pairs:
         rows = [row, self.partner(row, rng)]
         shown, poses = self.people.show(rows)
         pictures = to_float(shown)
+        masks = getattr(self.people, "masks", None)
+        masks = None if masks is None else masks[rows].float()
         if self.training:
             if rng.random() < 0.5:
                 pictures, poses = pictures.flip(-1), mirrored(poses)
+                masks = None if masks is None else masks.flip(-1)
             if rng.random() < self.recolor:
                 pictures = recolored(pictures, rng)
+            if masks is not None and self.grounds is not None and rng.random() < ELSEWHERE:
+                soft = F.avg_pool2d(masks, 3, 1, 1)
+                pictures = pictures * soft + ground_of(self.grounds, rng, *pictures.shape[2:]) * (1 - soft)
             poses = poses.copy()
             poses[0, :, :2] += rng.normal(0, self.jitter, (len(poses[0]), 2))
         poses = torch.from_numpy(poses.astype(np.float32))
-        return {"source": pictures[0], "target": pictures[1], "source_pose": poses[0], "target_pose": poses[1]}
+        sample = {"source": pictures[0], "target": pictures[1], "source_pose": poses[0], "target_pose": poses[1]}
+        if masks is not None:
+            rough = roughened(masks[:1], rng) if self.training else masks[:1]
+            sample |= {"source_mask": rough[0], "target_mask": masks[1]}
+        return sample
+
+
+def roughened(masks: Tensor, rng: np.random.Generator) -> Tensor:
+    """Masks (N, 1, H, W) a little larger or smaller, as estimated ones are."""
+    by = int(rng.integers(0, 3))
+    if rng.random() < 0.5:
+        return F.max_pool2d(masks, 2 * by + 1, 1, by)
+    return 1 - F.max_pool2d(1 - masks, 2 * by + 1, 1, by)
+
+
+def ground_of(grounds: Tensor, rng: np.random.Generator, height: int, width: int) -> Tensor:
+    """A crop of one of the photos uint8 (N, 3, S, S), or fields of colour: (1, 3, height, width) in [-1, 1]."""
+    if len(grounds) and rng.random() < 0.85:
+        photo = to_float(grounds[rng.integers(len(grounds))])[None]
+        side = int(rng.uniform(0.35, 1.0) * photo.shape[3])
+        top, left = (rng.integers(0, length - side + 1) for length in photo.shape[2:])
+        photo = photo[:, :, top : top + side, left : left + side]
+        return F.interpolate(photo, (height, width), mode="bilinear", antialias=True)
+    cells = int(rng.integers(1, 9))
+    fields = torch.from_numpy(rng.uniform(-1, 1, (1, 3, cells, cells)).astype(np.float32))
+    return F.interpolate(fields, (height, width), mode="nearest" if rng.random() < 0.5 else "bilinear")
 
 
 def recolored(pictures: Tensor, rng: np.random.Generator) -> Tensor:

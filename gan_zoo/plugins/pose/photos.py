@@ -155,6 +155,13 @@ def _spread(mask: Tensor, box: Box, size: tuple[int, int]) -> Tensor:
     return F.grid_sample(mask, box.grid(x, y), align_corners=False)
 
 
+def mask_in(box: Box, mask: Tensor, size: tuple[int, int], height: int) -> Tensor:
+    """The box's part of a photo's mask (1, 1, h, w), the photo being of `size`: (1, 1, height, height * ratio)."""
+    x = box.left + box.width * (torch.arange(round(height * box.ratio)) + 0.5) / round(height * box.ratio)
+    y = box.top + box.height * (torch.arange(height) + 0.5) / height
+    return F.grid_sample(mask, Box(0, 0, size[1], size[0] / size[1]).grid(x, y), align_corners=False)
+
+
 @cache
 def _standing() -> tuple[np.ndarray, float, float]:
     """Of the standing figure, as shares of its picture's height: the neck, the torso's length, the shoulders' width."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 import torch.nn.functional as F
 from diffusers import DiffusionPipeline
@@ -12,6 +14,14 @@ from gan_zoo.plugins.pose.networks import CoarseGenerator, JointFinder, Refining
 from gan_zoo.plugins.pose.warping import carry
 
 BATCH = 8  # pictures per forward pass; a picture does not depend on it
+
+
+class Made(NamedTuple):
+    """Pictures (N, 3, H, W) in [-1, 1] of both stages, and how much of each pixel is the person, (N, 1, H, W)."""
+
+    coarse: Tensor
+    refined: Tensor
+    person: Tensor
 
 
 class Person(nn.Module):
@@ -25,7 +35,7 @@ class Person(nn.Module):
 
     def forward(self, source: Tensor, source_pose: Tensor, pose: Tensor) -> Tensor:
         seen = carry(source, source_pose, pose)
-        return self.refining(self.coarse(source, seen), source, seen).clamp(-1, 1)
+        return self.refining(self.coarse(source, seen).picture, source, seen).clamp(-1, 1)
 
 
 class Finds(nn.Module):
@@ -43,7 +53,7 @@ class Finds(nn.Module):
 
 
 class PosePipeline(DiffusionPipeline):
-    """Holds the joint finder and both generators. `pipeline(source, pose)` gives coarse and refined picture."""
+    """Holds the joint finder and both generators. `pipeline(source, pose)` gives what both stages make."""
 
     finder: JointFinder | SeeingFinder
     coarse: CoarseGenerator
@@ -65,18 +75,21 @@ class PosePipeline(DiffusionPipeline):
         return torch.cat([self.finder.find(some.to(self.device)).float().cpu() for some in small.split(BATCH)])
 
     @torch.inference_mode()
-    def __call__(self, source: Tensor, pose: Tensor, source_pose: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Pictures (N, 3, H, W) in [-1, 1] and poses (N, 18, 3) -> coarse and refined (N, 3, H, W), on the CPU.
+    def __call__(
+        self, source: Tensor, pose: Tensor, source_pose: Tensor | None = None, source_mask: Tensor | None = None
+    ) -> Made:
+        """Pictures (N, 3, H, W) in [-1, 1] and poses (N, 18, 3) -> the persons in these poses, on the CPU.
 
         H is a multiple of 128, W half of it. Without its pose, a source is asked for its joints first.
+        source_mask: (N, 1, H, W) in [0, 1], which of the source's pixels are the person's, where that is known.
         """
         if source_pose is None:
             source_pose = self.find(source)
-        coarse, refined = [], []
-        for some in zip(source.split(BATCH), source_pose.split(BATCH), pose.split(BATCH)):
+        made = []
+        masks = [None] * len(source) if source_mask is None else source_mask.split(BATCH)
+        for *some, mask in zip(source.split(BATCH), source_pose.split(BATCH), pose.split(BATCH), masks):
             x, before, after = (tensor.to(self.device) for tensor in some)
-            seen = carry(x, before, after)
-            first = self.coarse(x, seen)
-            coarse.append(first.clamp(-1, 1).cpu())
-            refined.append(self.refining(first, x, seen).clamp(-1, 1).cpu())
-        return torch.cat(coarse), torch.cat(refined)
+            seen = carry(x, before, after, None if mask is None else mask.to(self.device))
+            first, person = self.coarse(x, seen)
+            made.append((first.clamp(-1, 1).cpu(), self.refining(first, x, seen).clamp(-1, 1).cpu(), person.cpu()))
+        return Made(*(torch.cat(parts) for parts in zip(*made)))

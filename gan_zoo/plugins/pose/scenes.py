@@ -85,9 +85,11 @@ class PhotoScene:
         height, count = self.pipeline.height, len(after)
         source = images.to_tensor(box.cut(self.picture, (height // 2, height))).expand(count, -1, -1, -1)
         was = torch.from_numpy(before)[None].expand(count, -1, -1)
-        made = self.pipeline(source, torch.from_numpy(after), was)
-        for coarse, refined, pose in zip(*(x.split(1) for x in made), after):
-            whole = ground.put(refined, self._mask(refined, pose))
+        mask = photos.mask_in(box, self.person.mask, self.picture.size, height).expand(count, -1, -1, -1)
+        made = self.pipeline(source, torch.from_numpy(after), was, mask)
+        masked = self.pipeline.coarse.config["masked"]
+        for coarse, refined, person, pose in zip(*(x.split(1) for x in made), after):
+            whole = ground.put(refined, person if masked else self._mask(refined, pose))
             yield Moved(images.to_images(coarse)[0], whole, box.pixels(pose))
 
     def drawn(self, joints: np.ndarray, picture: Image.Image) -> Image.Image:
@@ -124,7 +126,7 @@ class PlainScene:
     def move(self, moves: np.ndarray, sketched: bool) -> Iterator[Moved]:
         source, before = (x.expand(len(moves), *x.shape[1:]) for x in (self.source, self.before))
         made = self.pipeline(source, torch.from_numpy(moves), before)
-        yield from map(Moved, *map(images.to_images, made), moves)
+        yield from map(Moved, images.to_images(made.coarse), images.to_images(made.refined), moves)
 
     def drawn(self, joints: np.ndarray, picture: Image.Image) -> Image.Image:
         return skeleton.over(joints, picture)

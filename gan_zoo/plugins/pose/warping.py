@@ -24,6 +24,7 @@ TORSO, HEAD_LIMB = 0, 1
 LAYERS = ((0, 1), (2, 3), (4, 5), (6, 7), (8, 9))  # torso and head, each arm, each leg
 PLANES = 18 + 18 + len(LIMBS) + 2 + 9  # of `Warped.pose`
 FAR = 9.0  # a distance beyond which nothing is seen
+LOOSE = 2.2  # times a limb's radius: how far clothes and hair reach that are known to be the person's
 
 
 class Warped(NamedTuple):
@@ -65,10 +66,15 @@ class Body(NamedTuple):
         return u, torch.stack([-u[..., 1], u[..., 0]], 2), length
 
 
-def carry(source: Tensor, before: Tensor, after: Tensor) -> Warped:
-    """source (B, 3, H, W) in [-1, 1], H a multiple of 32 and W = H / 2; poses (B, 18, 3) of the source and wanted."""
+def carry(source: Tensor, before: Tensor, after: Tensor, mask: Tensor | None = None) -> Warped:
+    """source (B, 3, H, W) in [-1, 1], H a multiple of 32 and W = H / 2; poses (B, 18, 3) of the source and wanted.
+
+    mask (B, 1, H, W) in [0, 1]: the source's pixels of the person, where they are known. Then limbs bring nothing of
+    the ground along, but all that hangs on them: a skirt, a hat, hair.
+    """
     with torch.autocast(source.device.type, enabled=False), torch.no_grad():
-        return _carry(source.float(), _pixels(before, source), _pixels(after, source))
+        known = None if mask is None else mask.float()
+        return _carry(source.float(), _pixels(before, source), _pixels(after, source), known)
 
 
 def _pixels(pose: Tensor, picture: Tensor) -> Tensor:
@@ -77,7 +83,7 @@ def _pixels(pose: Tensor, picture: Tensor) -> Tensor:
     return torch.cat([pose[..., :2] * size - 0.5, pose[..., 2:]], dim=-1).float()
 
 
-def _carry(source: Tensor, before: Tensor, after: Tensor) -> Warped:
+def _carry(source: Tensor, before: Tensor, after: Tensor, mask: Tensor | None) -> Warped:
     h, w = source.shape[2:]
     step, cell = max(1, h // 64), h // 32  # distances are drawn coarsely, and enlarged
     a, b = body(before, h), body(after, h)
@@ -85,21 +91,26 @@ def _carry(source: Tensor, before: Tensor, after: Tensor) -> Warped:
     movable = torch.where((a.there & b.there)[..., None, None], distance, FAR)
 
     where = _where(a, b, centres(h, w, step, source))  # (B, L, h, w, 2)
+    whose = None if mask is None else _enlarged(_owners(distances(a, h, w, step)), h, w)
     layers = []
-    for limbs in map(list, LAYERS):
+    for layer, limbs in enumerate(map(list, LAYERS)):
         weight = torch.softmax(-6 * movable[:, limbs], dim=1)[..., None]
         at = (weight * where[:, limbs]).sum(1)  # blended, so that limbs bend at joints instead of tearing
         at = 2 * (at + 0.5) / at.new_tensor([w, h]) - 1
-        opacity = inside(movable[:, limbs].amin(1, keepdim=True))
+        near = movable[:, limbs].amin(1, keepdim=True)
+        opacity, loose = inside(near), inside(near / LOOSE)
         if step > 1:
             at = _enlarged(at.permute(0, 3, 1, 2), h, w).permute(0, 2, 3, 1)
-            opacity = _enlarged(opacity, h, w)
-        colour = F.grid_sample(source, at.clamp(-2, 2), padding_mode="border", align_corners=False)
-        layers.append(torch.cat([colour * opacity, opacity], dim=1))
+            opacity, loose = _enlarged(opacity, h, w), _enlarged(loose, h, w)
+        seen = source if mask is None or whose is None else torch.cat([source, mask, mask * whose[:, layer, None]], 1)
+        found = F.grid_sample(seen, at.clamp(-2, 2), padding_mode="border", align_corners=False)
+        if mask is not None:
+            opacity = torch.maximum(opacity * found[:, 3:4], loose * found[:, 4:])
+        layers.append(torch.cat([found[:, :3] * opacity, opacity], dim=1))
 
     old = distances(a, h, w, cell)
     nearest = torch.minimum(old.amin(1, keepdim=True) / 1.5, _hands_and_feet(before, a.scale, h, w, cell))
-    gone = _enlarged(((1.15 - nearest) * 5).clamp(0, 1), h, w)
+    gone = _enlarged(((1.15 - nearest) * 5).clamp(0, 1), h, w) if mask is None else _rimmed(mask)
     limbs, mask = (_shrunk(inside(x), cell // step) for x in (distance, distance.amin(1, keepdim=True)))
     planes = [
         bumps(before, h, w, cell), bumps(after, h, w, cell), limbs, inside(old.amin(1, keepdim=True)), mask,
@@ -107,6 +118,17 @@ def _carry(source: Tensor, before: Tensor, after: Tensor) -> Warped:
     ]  # fmt: skip
     where_body = _enlarged(inside(distance.amin(1, keepdim=True)), h, w)
     return Warped(without(source, gone), torch.stack(layers, 1), torch.cat(planes, 1), where_body)
+
+
+def _owners(distance: Tensor) -> Tensor:
+    """Distances of limbs (B, L, h, w) -> which layer each place is nearest to, about 1 of the five: (B, 5, h, w)."""
+    return torch.softmax(-8 * torch.stack([distance[:, list(limbs)].amin(1) for limbs in LAYERS], 1), 1)
+
+
+def _rimmed(mask: Tensor) -> Tensor:
+    """The mask and a rim, where the person still shines through."""
+    rim = mask.shape[2] // 64
+    return F.avg_pool2d(F.max_pool2d(mask, 2 * rim + 1, 1, rim), 3, 1, 1)
 
 
 def _enlarged(x: Tensor, height: int, width: int) -> Tensor:
@@ -164,6 +186,17 @@ def distances(x: Body, height: int, width: int, step: int) -> Tensor:
 def inside(distance: Tensor) -> Tensor:
     """1 within a limb, 0 beyond its rim, soft between."""
     return ((1.15 - distance) * 3.5).clamp(0, 1)
+
+
+def heads(pictures: Tensor, pose: Tensor, side: int = 96) -> Tensor:
+    """The heads of people (B, 3, H, W) in these poses (B, 18, 3): (B, 3, side, side), black where there is none."""
+    found = body(_pixels(pose, pictures), pictures.shape[2])
+    reach = torch.linspace(-0.45, 0.45, side, device=pictures.device) * found.scale[..., None]  # (B, 1, side), pixels
+    x, y = (found.b[:, HEAD_LIMB, i, None] + reach[:, 0] for i in (0, 1))
+    grid = torch.stack([x[:, None].expand(-1, side, -1), y[:, :, None].expand(-1, -1, side)], -1)
+    grid = 2 * (grid + 0.5) / grid.new_tensor([pictures.shape[3], pictures.shape[2]]) - 1
+    cut = F.grid_sample(pictures, grid, padding_mode="border", align_corners=False)
+    return torch.where(found.there[:, HEAD_LIMB, None, None, None], cut, cut.new_tensor(-1.0))
 
 
 def _where(a: Body, b: Body, places: Tensor) -> Tensor:
