@@ -9,12 +9,13 @@ import pytest
 import torch
 
 from gan_zoo.plugins.pose import PoseFinder, PosePhotos, figures, finding, photographing, photos, poses, scenes, singles
+from gan_zoo.plugins.pose.filling import filled
 from gan_zoo.plugins.pose.networks import CoarseGenerator
 from gan_zoo.plugins.pose.pairs import Pairs, People
 from gan_zoo.plugins.pose.pipeline import PosePipeline
 from gan_zoo.plugins.pose.plugin import Pose
 from gan_zoo.plugins.pose.singles import Singles, Turns
-from gan_zoo.plugins.pose.warping import carry
+from gan_zoo.plugins.pose.warping import carry, without
 from tests.test_pose import TINY, Sees, scene
 from tests.test_pose import weights as weights
 
@@ -91,7 +92,7 @@ def test_pairs_stand_before_the_same_other_ground():
     assert np.mean(np.array(white) > 0.9) > 0.4
     pairs = zip(batch["source"], batch["target"])
     corners = torch.stack([(a[:, :3, :3] - b[:, :3, :3]).abs().max() for a, b in pairs])
-    assert (corners[np.array(white) > 0.9] < 0.1).all()
+    assert (corners[torch.tensor(white) > 0.9] < 0.1).all()
 
 
 def test_generators_for_photos_learn_beside_a_finder_that_stays(weights, tmp_path):
@@ -136,3 +137,25 @@ def test_a_photo_shows_the_person_where_the_generator_says_so(weights, tmp_path)
     (moved,) = found.move(box.shares(joints)[None], True)
     assert not looks and moved.refined.size == picture.size
     assert singles.laid(carry(torch.zeros(1, 3, 128, 64), *(torch.zeros(1, 18, 3),) * 2))[1].max() == 0
+
+
+def test_behind_a_person_stripes_go_on():
+    """Where fog would be the mean of both colours, patches bring the pattern on; the rest stays as it was."""
+    rows = torch.arange(96)[:, None].expand(-1, 80)
+    wall = (rows // 8 % 2).float()[None, None].expand(1, 3, -1, -1) * 2 - 1
+    gone = torch.zeros(1, 1, 96, 80)
+    gone[..., 20:80, 30:52] = 1
+    marked = torch.where(gone > 0, torch.tensor([1.0, -1, -1]).view(1, 3, 1, 1), wall)
+    whole, hole = filled(marked, gone), gone.expand(1, 3, -1, -1) > 0
+    assert torch.equal(whole[~hole], wall[~hole])
+    assert (whole - wall)[hole].abs().mean() < 0.4 < (without(marked, gone) - wall)[hole].abs().mean()
+    assert (whole[:, 0] - whole[:, 1]).abs().max() < 0.1, "the person's red shines through"
+
+
+@pytest.mark.parametrize("size", [(40, 30), (400, 60), (1500, 64)])
+def test_where_next_to_nothing_is_left_a_ground_is_made_all_the_same(size):
+    picture, gone = torch.zeros(1, 3, *size), torch.ones(1, 1, *size)
+    for left in (0, 2):
+        gone[..., :left] = 0
+        assert filled(picture, gone).isfinite().all()
+    assert torch.equal(filled(picture, gone * 0), picture)

@@ -17,8 +17,8 @@ from torch import Tensor
 
 from gan_zoo import images
 from gan_zoo.plugins.pose import poses
+from gan_zoo.plugins.pose.filling import filled
 from gan_zoo.plugins.pose.networks import SeeingFinder
-from gan_zoo.plugins.pose.warping import without
 
 FIRST_LOOKS = (320, 160)  # longer sides at which a whole photo is looked at: the second sees who fills it
 ROOM = 1.2  # of the second look, around what the first one found
@@ -217,18 +217,7 @@ class Ground:
         whole = Box(0, 0, picture.height, picture.width / picture.height)
         gone = _grown(found.mask, max(2, round(box.height / times / 40)))
         gone = F.grid_sample(gone, whole.grid(self.x, self.y), padding_mode="border", align_corners=False)
-        self.filled = self._fill(part, gone)
-
-    @staticmethod
-    def _fill(part: Tensor, gone: Tensor) -> Tensor:
-        """What was behind: guessed from around, coarse to fine, at a size that is soon done."""
-        height, width = part.shape[2:]
-        less = min(1.0, 512 / max(height, width))
-        size = [max(32, 32 * round(side * less / 32)) for side in (height, width)]
-        small = F.interpolate(part, size, mode="bilinear", antialias=True)
-        hole = F.max_pool2d(F.interpolate(gone, size, mode="bilinear"), 5, 1, 2)
-        filled = F.interpolate(without(small, hole), (height, width), mode="bilinear")
-        return part * (1 - gone) + filled * gone
+        self.filled = filled(part, gone)
 
     def put(self, made: Tensor, mask: Tensor) -> Image.Image:
         """The photo with a picture (1, 3, h, w) of the box in it where its mask (1, 1, h, w) says."""
