@@ -68,7 +68,8 @@ class SeeingGenerator(ModelMixin, ConfigMixin):
     last layers work at full size, so that no blocks show.
 
     Args:
-        width: channels at a quarter of the size; a third more below it, half of it and a quarter above.
+        width: channels at a quarter of the size; half of it and a quarter above.
+        deep: channels below it; None: a third more than `width`.
         gated: the difference counts only where a gate, smooth and at a quarter of the size, sees what is to change.
             The gate learns where things are from Lite0's own classifier, and nothing from D: a mask that D can close
             dies at zero within a few hundred steps.
@@ -77,9 +78,10 @@ class SeeingGenerator(ModelMixin, ConfigMixin):
     multiple = 32
 
     @register_to_config
-    def __init__(self, width: int = 96, gated: bool = False):
+    def __init__(self, width: int = 96, gated: bool = False, deep: int | None = None):
         super().__init__()
-        deep, channels = width * 4 // 3, FeaturePyramid.channels  # of the maps at 1/4, 1/8, 1/16 and 1/32
+        channels = FeaturePyramid.channels  # of the maps at 1/4, 1/8, 1/16 and 1/32
+        deep = width * 4 // 3 if deep is None else deep
         self.see4 = nn.Conv2d(channels[0], width, 1)
         self.see8, self.see16, self.see32 = (nn.Conv2d(c, deep, 1) for c in channels[1:])
         self.pixels4 = nn.Conv2d(48, width, 3, padding=1)

@@ -36,6 +36,7 @@ class Settings:
     )
     discriminator: Literal["projected", "patch"] = setting("projected", "'patch' is the paper's 70 x 70 PatchGAN")
     width: int = setting(128, "channels of the generator", 1)
+    deep: int = setting(0, "of the seeing one below a quarter of the size; 0: a third more than width", 0, multiple=16)
     blocks: int = setting(6, "of the generator", 1)
     size: int = setting(128, "of the crops", 64)
     load: int = setting(143, "pictures are scaled to this before they are cropped", 64)
@@ -125,7 +126,7 @@ class CycleGANTraining(Plugin[Settings, CycleGANPipeline]):
         if s.generator == "light":
             return TranslationGenerator(s.width, s.blocks)
         if s.generator == "seeing":
-            return SeeingGenerator(s.width, gated=bool(s.things))
+            return SeeingGenerator(s.width, bool(s.things), s.deep or None)
         generator = ImportedGenerator("resnet", s.width, s.blocks)
         for module in generator.modules():
             if isinstance(module, torch.nn.Conv2d | torch.nn.ConvTranspose2d):
