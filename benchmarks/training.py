@@ -24,7 +24,7 @@ from gan_zoo.plugins.anime.plugin import Anime
 from gan_zoo.plugins.anime.training import Settings as AnimeSettings
 from gan_zoo.plugins.cyclegan.plugin import CycleGAN
 from gan_zoo.plugins.cyclegan.training import Settings as CycleSettings
-from gan_zoo.processes import bf16_is_fast
+from gan_zoo.precision import bf16_is_fast
 
 Way = Callable[[int], object]
 PAPER = CycleSettings(

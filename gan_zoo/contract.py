@@ -206,6 +206,7 @@ class GAN(ABC, Generic[S, P]):
     example: ClassVar[str] = ""  # flags that the first task needs, for the card: "--image photo.jpg"
     example_task: ClassVar[str] = ""  # or those of this one
     opens_on: ClassVar[str | None] = None  # the preset that the page shows first, where it is not the default one
+    rough: ClassVar[bool] = False  # tasks may compute in bfloat16 where that is fast: some 5 of 255 levels apart
     columns: ClassVar[int | None] = None  # of the progress grid, where its rows mean something
     caption: ClassVar[str] = "Uncurated: fixed noise, no choice made."  # of that grid on the card
 

@@ -18,8 +18,8 @@ from starlette.exceptions import HTTPException
 if TYPE_CHECKING:
     from starlette.types import Scope
 
-EACH = 8  # calls of one caller that wait
-SHARE = 16  # and of one plugin: the others stay open while it is full
+EACH = 16  # calls of one caller that wait
+SHARE = 32  # and of one plugin: the others stay open while it is full
 GONE = 30  # seconds after which a waiting call that nobody listens to is dropped
 FILES_EACH = 1000  # files that a caller may upload within an hour
 BYTES_EACH = 400_000_000

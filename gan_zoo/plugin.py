@@ -21,7 +21,7 @@ from typing import Any
 
 import torch
 
-from gan_zoo import images
+from gan_zoo import images, precision
 from gan_zoo.contract import (
     GAN,
     Batch,
@@ -129,7 +129,11 @@ class Plugin(GAN[S, P]):
 
             if bounds == "page":
                 preset = self.preset(preset).name  # a stranger may not name folders of this machine
-            result = chosen.function(self, self.ready(preset), **checked)
+            pipeline = self.ready(preset)
+            device = getattr(pipeline, "device", torch.device("cpu"))
+            with precision.answering(device, self.rough):
+                result = chosen.function(self, pipeline, **checked)
+            result = precision.each(result, device, self.rough) if chosen.streams else result
             preset = presets.name_of(self, preset)
         else:
             if preset is not None:

@@ -69,13 +69,6 @@ def _check_shared(accelerator: Accelerator, folder: Path) -> None:
         )
 
 
-def bf16_is_fast(device: torch.device) -> bool:
-    """Does this processor have bf16 instructions for matrices? (Accelerate's own check is always true on CPU.)"""
-    if device.type == "cpu":
-        return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
-    return device.type == "cuda" and torch.cuda.is_bf16_supported()
-
-
 def hardware(device: torch.device, processes: int, bf16: bool) -> str:
     """What a card says of it."""
     name = torch.cuda.get_device_name() if device.type == "cuda" else f"{torch.get_num_threads()} CPU threads"

@@ -20,13 +20,13 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from gan_zoo import data as zoo_data
-from gan_zoo import hub, images, publishing, saving
+from gan_zoo import hub, images, precision, publishing, saving
 from gan_zoo.batches import Batches, Share, to_device
 from gan_zoo.config import Progress, Stop, TrainConfig, learning_rate, position, stage_steps
 from gan_zoo.contract import GAN, Batch, Evaluation, Fakes, Fixed, Preset, Stage, Step
 from gan_zoo.duel import Duel, named, not_finite, seeded_step
 from gan_zoo.errors import one_line
-from gan_zoo.processes import Signals, bf16_is_fast, hardware, make_accelerator, mean_over_processes
+from gan_zoo.processes import Signals, hardware, make_accelerator, mean_over_processes
 from gan_zoo.run_folder import RunFolder
 from gan_zoo.state import RunState, fresh_networks
 
@@ -83,8 +83,8 @@ class Trainer:
         self.accelerator = make_accelerator(self.config, self.folder.path)
         self.device = self.accelerator.device
         self.processes, self.rank = self.accelerator.num_processes, self.accelerator.process_index
-        precision = self.config.precision
-        self.bf16 = precision == "bf16" or (precision == "auto" and bf16_is_fast(self.device))
+        asked = self.config.precision
+        self.bf16 = asked == "bf16" or (asked == "auto" and precision.bf16_is_fast(self.device))
         self.folder.check(resume)
         self.state = RunState(fresh_networks(self.plugin, config.seed, self.device))
         self._read_data()

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from gan_zoo import metrics
+from gan_zoo import metrics, precision
 from gan_zoo.plugins.anime import AnimeCharacters, AnimeEnlarger, AnimeLabelled, enlarging, tab
 from gan_zoo.plugins.anime.attributes import ATTRIBUTES
 from gan_zoo.plugins.anime.drawn import draw_character
@@ -202,3 +202,39 @@ def test_a_swatch_shows_what_is_drawn(path):
 def test_every_value_without_a_colour_has_a_swatch():
     named = {f"{name}-{key}" for name, a in ATTRIBUTES.items() if not a.option.endswith("Color") for key in a.values}
     assert named == {path.stem for path in tab.SWATCHES.glob("*.png")}
+
+
+def test_a_kept_kernel_follows_its_weight():
+    """Made once while nothing is learned, it may not outlive a step of training, other numbers or another type."""
+    torch.manual_seed(0)
+    x, weight = torch.randn(2, 4, 8, 8), torch.nn.Parameter(torch.randn(6, 4, 3, 3))
+    with torch.inference_mode():
+        first = doubled_conv(x, weight)
+        assert torch.equal(first, doubled_conv(x, weight))
+        with torch.autocast("cpu", torch.bfloat16):
+            assert doubled_conv(x, weight).dtype == torch.bfloat16
+        torch.testing.assert_close(doubled_conv(x, weight), first)
+    loss = doubled_conv(x, weight).square().mean()
+    loss.backward()
+    torch.optim.SGD([weight], lr=1.0).step()
+    with torch.no_grad():
+        plain = F.conv2d(F.interpolate(x, scale_factor=2), weight, padding=1)
+        torch.testing.assert_close(doubled_conv(x, weight), plain, rtol=1e-4, atol=1e-4)
+        weight.data = torch.zeros_like(weight)
+        assert doubled_conv(x, weight).abs().max() == 0
+
+
+def test_faces_are_computed_in_bfloat16_where_that_is_fast(monkeypatch):
+    """Streams too, and only while they compute; what a plugin does not call rough stays exact."""
+    seen: list[bool] = []
+
+    def results():
+        for _ in range(2):
+            seen.append(torch.is_autocast_enabled("cpu"))
+            yield 0
+
+    monkeypatch.setattr(precision, "bf16_is_fast", lambda device: True)
+    for _ in precision.each(results(), torch.device("cpu"), True):
+        assert not torch.is_autocast_enabled("cpu")
+    list(precision.each(results(), torch.device("cpu"), False))
+    assert seen == [True, True, False, False]

@@ -21,7 +21,7 @@ from gan_zoo.__main__ import main
 from gan_zoo.cli.train import RECIPES, read_recipe
 from gan_zoo.cli.train import main as train
 from gan_zoo.plugin import ImageFile
-from gan_zoo.processes import bf16_is_fast
+from gan_zoo.precision import bf16_is_fast
 
 ROOT = Path(__file__).resolve().parents[1]
 SHIPPED = sorted(path.parent for path in (ROOT / "weights").glob("*/*/gan_zoo.json"))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 import inspect
+import io
 import logging
 import os
 import tempfile
@@ -30,6 +31,7 @@ def install(page: Any) -> None:
     """All of them, for a `gr.Blocks` that is about to be launched."""
     keep_alive(page._queue)
     tell_errors()
+    write_fast()
     write_whole_files()
     lose_patience()
     if MCP:
@@ -67,6 +69,23 @@ def tell_errors() -> None:
 
     told.patched = True  # pyright: ignore[reportFunctionMemberAccess]
     gradio.utils.error_payload = gradio.queueing.error_payload = told
+
+
+def write_fast() -> None:
+    """Gradio packs a PNG as small as it can be, which takes a third of the time of a click for sixteen faces."""
+    encode = processing_utils.encode_pil_to_bytes
+    if getattr(encode, "patched", False):
+        return
+
+    def fast(pil_image: Any, format: str = "png") -> bytes:
+        if format.lower() != "png":
+            return encode(pil_image, format)
+        with io.BytesIO() as packed:
+            pil_image.save(packed, "PNG", pnginfo=processing_utils.get_pil_metadata(pil_image), compress_level=1)
+            return packed.getvalue()
+
+    fast.patched = True  # pyright: ignore[reportFunctionMemberAccess]
+    processing_utils.encode_pil_to_bytes = fast
 
 
 def write_whole_files() -> None:
