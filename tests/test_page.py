@@ -349,6 +349,25 @@ def test_joints_found_in_a_picture_are_dragged(browser: Browser, visits: list[Vi
     expect(own).to_have_value(re.compile("pose_keypoints_2d"), timeout=SECONDS)
     page.locator(".zoo-examples:visible button:visible").nth(1).click()
     expect(own).to_have_value("", timeout=SECONDS)
+    photo = found.locator("svg")
+    photo.scroll_into_view_if_needed()
+    around = photo.bounding_box()
+    assert around is not None
+    # Whoever is clicked on is searched for there: beside the joints, on the chest.
+    photo.click(position={"x": around["width"] / 2, "y": around["height"] * 0.33})
+    expect(own).to_have_value(re.compile("pose_keypoints_2d"), timeout=SECONDS)
+
+
+def test_a_photo_without_anybody_can_be_told_where_the_person_is(
+    browser: Browser, visits: list[Visit], tmp_path: Path
+) -> None:
+    visits.append(visit := Visit(browser, "?tab=pose"))
+    page, found = visit.page, visit.page.locator(".pose-found:visible")
+    found.locator("circle:visible").first.wait_for(timeout=SECONDS)
+    Image.new("RGB", (200, 150), (90, 120, 90)).save(tmp_path / "meadow.png")
+    page.locator("input[type=file]").first.set_input_files(str(tmp_path / "meadow.png"))
+    expect(found.get_by_text("Nobody was found")).to_be_visible(timeout=SECONDS)
+    assert found.locator("circle:visible").count() == 18
 
 
 def test_a_drawing_is_painted_from_the_canvas(browser: Browser, visits: list[Visit]) -> None:

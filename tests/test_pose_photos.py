@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from gan_zoo.plugins.pose import PoseFinder, PosePhotos, figures, finding, photographing, photos, poses, scenes, singles
 from gan_zoo.plugins.pose.filling import filled
@@ -159,3 +160,23 @@ def test_where_next_to_nothing_is_left_a_ground_is_made_all_the_same(size):
         gone[..., :left] = 0
         assert filled(picture, gone).isfinite().all()
     assert torch.equal(filled(picture, gone * 0), picture)
+
+
+def test_of_several_people_the_one_at_a_place_is_meant(weights, tmp_path):
+    made = Pose().load(weights)
+    finder = Sees(16, 16)
+    left, joints = scene((640, 360), (120, 190), 240)
+    right, _ = scene((640, 360), (500, 190), 160)
+    both = Image.fromarray(np.where(np.arange(640)[:, None] < 320, np.asarray(left), np.asarray(right)))
+    found = [photos._somebody(finder, both, at) for at in (None, (120, 190), (500, 190), (470, 180))]
+    assert found[0] == found[1] and found[2] == found[3]
+    assert found[0][2] < 320 < found[2][0]
+    with pytest.raises(ValueError, match="at: nobody was found at that place"):
+        photos._somebody(finder, both, (310, 20))
+    both.save(tmp_path / "both.png")
+    pipeline = PosePipeline(finder, made.coarse, made.refining)
+    for wrong in ("there", "700, 20", "1, 2, 3", "nan, 4"):
+        with pytest.raises(ValueError, match="at: expected 'x, y' in the picture's 640 x 360 pixels"):
+            scenes.scene_of(pipeline, str(tmp_path / "both.png"), "", at=wrong)
+    known = photos.find(finder, Image.new("RGB", (300, 400)), joints * (0.5, 1, 1))
+    assert known.mask.max() == 1, "where joints are given, a person is, seen or not"

@@ -16,6 +16,17 @@ SourcePose = Annotated[
         rare=True,
     ),
 ]
+Place = Annotated[
+    str,
+    Arg(
+        Text("Who", "Quién"),
+        info=Text(
+            "Of several people: a place x, y in the picture's pixels. Empty: the largest one.",
+            "Si hay varias personas: un punto x, y en píxeles de la imagen. Vacío: la más grande.",
+        ),
+        rare=True,
+    ),
+]
 
 WantedPose = Annotated[
     Json,

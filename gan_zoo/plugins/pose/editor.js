@@ -40,8 +40,10 @@ function tell() {
 function show() {
     const given = props.value ? JSON.parse(props.value) : null;
     element.style.display = given ? '' : 'none';
-    if (!given || given.moved) return;
+    if (!given || given.moved || given.asked) return;
     shown = given;
+    element.querySelector('.none').hidden = !given.nobody;
+    element.querySelector('.found').hidden = Boolean(given.nobody);
     [W, H] = given.size;
     pose = structuredClone(given.joints);
     past = [];
@@ -68,9 +70,16 @@ function clamp(value, most) {
     return Math.min(most, Math.max(0, value));
 }
 
+function ask(event) {
+    const box = svg.getBoundingClientRect();
+    const at = [((event.clientX - box.left) / box.width) * W, ((event.clientY - box.top) / box.height) * H].map(Math.round);
+    props.value = JSON.stringify({ ...shown, asked: at });
+    trigger('change');
+}
+
 svg.addEventListener('pointerdown', (event) => {
     const joint = event.target.dataset?.joint;
-    if (joint === undefined) return;
+    if (joint === undefined) return PHOTO && shown && ask(event);
     remember();
     held = Number(joint);
     svg.setPointerCapture(event.pointerId);

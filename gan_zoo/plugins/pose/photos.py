@@ -16,7 +16,7 @@ from PIL import Image
 from torch import Tensor
 
 from gan_zoo import images
-from gan_zoo.plugins.pose import poses
+from gan_zoo.plugins.pose import poses, skeleton
 from gan_zoo.plugins.pose.filling import filled
 from gan_zoo.plugins.pose.networks import SeeingFinder
 
@@ -24,6 +24,8 @@ FIRST_LOOKS = (320, 160)  # longer sides at which a whole photo is looked at: th
 ROOM = 1.2  # of the second look, around what the first one found
 LEAST_JOINTS, LEAST_SURE = 6, 0.33  # and their mean confidence, to believe that somebody is there
 NOBODY = "image: nobody was found in it; give source_pose as OpenPose JSON"
+NOBODY_THERE = "at: nobody was found at that place of the image"
+NEAR = 0.1  # how far from `at` somebody may be, as a share of the picture's longer side
 LEFT_OUT = ((9, 12), (10, 13), (3, 6), (4, 7))  # joints that a pose does not bring in where both are out of the picture
 
 
@@ -79,11 +81,18 @@ def _mapped(joints: np.ndarray, places: np.ndarray) -> np.ndarray:
     return np.where(there == 0, 0, np.concatenate([places, there], -1)).astype(np.float32)
 
 
-def find(finder: SeeingFinder, picture: Image.Image, joints: np.ndarray | None = None) -> Found:
-    """The person of a photo, the largest one. `joints` in its pixels, where they are known. Raises ValueError."""
+def find(
+    finder: SeeingFinder,
+    picture: Image.Image,
+    joints: np.ndarray | None = None,
+    at: tuple[float, float] | None = None,
+) -> Found:
+    """The person of a photo: the largest one, or that at the place `at`. `joints` where they are known. Both count its
+    pixels. Raises ValueError.
+    """
     cut_off = 1.0
     if joints is None:
-        left, top, right, bottom = _somebody(finder, picture)
+        left, top, right, bottom = _somebody(finder, picture, at)
         if bottom > 0.97 * picture.height and top < 0.5 * picture.height:
             cut_off = 1.5  # a half figure: the finder knows people of about one size
     else:
@@ -101,21 +110,32 @@ def find(finder: SeeingFinder, picture: Image.Image, joints: np.ndarray | None =
         sure = joints[joints[:, 2] > 0, 2]
         if len(sure) < LEAST_JOINTS or sure.mean() < LEAST_SURE:  # a monster is worse than none
             raise ValueError(NOBODY)
-    return Found(joints, _spread(_largest(mask.cpu().float()), box, picture.size))
+    mask, height, width = mask.cpu().float(), *mask.shape[2:]
+    mask = _one(mask, None if at is None else _scaled(at, box.left, box.top, width / box.width))
+    # Whoever knows of joints knows that the person is there.
+    mask = torch.maximum(mask, skeleton.limb_mask(box.shares(joints), height, width, 0.03, 0.0)[None].float())
+    return Found(joints, _spread(mask, box, picture.size))
 
 
-def _somebody(finder: SeeingFinder, picture: Image.Image) -> tuple[float, float, float, float]:
-    """Left, top, right and bottom of the largest person in a photo, in its pixels. Raises ValueError."""
+def _scaled(at: tuple[float, float], left: float, top: float, times: float) -> tuple[float, float]:
+    return (at[0] - left) * times, (at[1] - top) * times
+
+
+def _somebody(
+    finder: SeeingFinder, picture: Image.Image, at: tuple[float, float] | None
+) -> tuple[float, float, float, float]:
+    """Left, top, right and bottom of a person in a photo, in its pixels. Raises ValueError."""
     best, most = None, 0.0
     for side in FIRST_LOOKS:
         small = picture.copy()
         small.thumbnail((side, side), Image.Resampling.LANCZOS)
-        mask = _largest(_look(finder, small))
+        place = None if at is None else _scaled(at, 0, 0, small.width / picture.width)
+        mask = _one(_look(finder, small), place)
         around, share = _bounds(mask), float((mask > 0.5).float().mean())
         if around is not None and share > 1.3 * most:
             best, most = [edge * picture.width / small.width for edge in around], share
     if best is None:
-        raise ValueError(NOBODY)
+        raise ValueError(NOBODY if at is None else NOBODY_THERE)
     return best[0], best[1], best[2], best[3]
 
 
@@ -127,10 +147,18 @@ def _look(finder: SeeingFinder, picture: Image.Image) -> Tensor:
     return finder.look(padded.to(finder.device))[1][:, :, :height, :width].cpu().float()
 
 
-def _largest(mask: Tensor) -> Tensor:
-    """The mask (1, 1, H, W) without what does not hang together with its broadest place."""
+def _one(mask: Tensor, at: tuple[float, float] | None) -> Tensor:
+    """The mask (1, 1, H, W) without what does not hang together with its broadest place, or with the one nearest to
+    `at`, in its pixels; empty if that is far.
+    """
     sure = (mask > 0.5).float()
     broad = F.avg_pool2d(sure, 31, 1, 15) * sure
+    if at is not None:
+        places = skeleton.pixel_centres(*mask.shape[2:])
+        apart = (places - torch.tensor(at)).norm(dim=-1)
+        broad = torch.where(sure > 0, -apart, -torch.inf)
+        if broad.max() < -NEAR * max(mask.shape[2:]):
+            return mask * 0
     grown = torch.zeros_like(sure)
     grown.view(-1)[broad.argmax()] = 1
     for _ in range(200):

@@ -19,7 +19,7 @@ from gan_zoo.plugin import (
     task,
 )
 from gan_zoo.plugins.pose import poses
-from gan_zoo.plugins.pose.arguments import Fps, Frames, Picture, Sequence, SourcePose, WantedPose
+from gan_zoo.plugins.pose.arguments import Fps, Frames, Picture, Place, Sequence, SourcePose, WantedPose
 from gan_zoo.plugins.pose.networks import (
     SeeingFinder,
 )
@@ -131,12 +131,12 @@ class Pose(PoseTraining):
     @task(
         Text("Find the pose", "Buscar la postura"),
         Text(
-            "Where the joints of the person in a picture are, as OpenPose JSON.",
-            "Dónde están las articulaciones de la persona de una imagen, como JSON de OpenPose.",
+            "Where the joints of a person in a picture are, as OpenPose JSON.",
+            "Dónde están las articulaciones de una persona de una imagen, como JSON de OpenPose.",
         ),
     )
-    def estimate(self, pipeline: PosePipeline, *, image: Picture) -> Estimate:
-        return Estimate(*scene_of(pipeline, image).found())
+    def estimate(self, pipeline: PosePipeline, *, image: Picture, at: Place = "") -> Estimate:
+        return Estimate(*scene_of(pipeline, image, at=at).found())
 
     # -- the page ----------------------------------------------------------------------------------------------------
 

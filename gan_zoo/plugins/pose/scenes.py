@@ -49,28 +49,49 @@ class Scene(Protocol):
         ...
 
 
-def scene_of(pipeline: PosePipeline, image: str, source_pose: str = "", longest: int = MAX_SIDE) -> Scene:
-    """The scene of a picture file. source_pose: OpenPose JSON; without, the finder is asked.
+def scene_of(pipeline: PosePipeline, image: str, source_pose: str = "", longest: int = MAX_SIDE, at: str = "") -> Scene:
+    """The scene of a picture file. source_pose: OpenPose JSON; without, the finder is asked. at: "x, y" in the
+    picture's pixels, the place of the person who is meant; without, the largest one is.
 
     Raises ValueError if nobody is found.
     """
     picture = images.on_white(images.read_image(image))
     if min(picture.size) < MIN_SIDE:
         raise ValueError(f"image: {picture.width} x {picture.height} pixels, expected sides of at least {MIN_SIDE}")
+    place = parse_place(at, picture.size) if at.strip() else None
     if isinstance(pipeline.finder, SeeingFinder):
-        return PhotoScene(pipeline, pipeline.finder, images.at_most(picture, longest), picture.size, source_pose)
+        shown = images.at_most(picture, longest)
+        return PhotoScene(pipeline, pipeline.finder, shown, picture.size, source_pose, place)
     return PlainScene(pipeline, images.at_most(picture, longest), picture.size, source_pose)
+
+
+def parse_place(text: str, size: tuple[int, int]) -> tuple[float, float]:
+    """Raises ValueError of one line."""
+    try:
+        x, y = (float(part) for part in text.strip("[]() ").replace(";", ",").split(","))
+    except ValueError:
+        x = y = -1.0
+    if not (0 <= x <= size[0] and 0 <= y <= size[1]):
+        raise ValueError(f"at: expected 'x, y' in the picture's {size[0]} x {size[1]} pixels, got {text[:40]!r}")
+    return x, y
 
 
 class PhotoScene:
     """A photo, its person, and the box in which the networks see them."""
 
     def __init__(
-        self, pipeline: PosePipeline, finder: SeeingFinder, picture: Image.Image, size: tuple[int, int], pose: str
+        self,
+        pipeline: PosePipeline,
+        finder: SeeingFinder,
+        picture: Image.Image,
+        size: tuple[int, int],
+        pose: str,
+        at: tuple[float, float] | None = None,
     ):
         self.pipeline, self.finder, self.picture, self.size = pipeline, finder, picture, size
         known = poses.to_pixels(poses.parse_pose(pose, size), picture.size) if pose else None
-        self.person = photos.find(finder, picture, known)
+        place = None if at is None else (at[0] * picture.width / size[0], at[1] * picture.height / size[1])
+        self.person = photos.find(finder, picture, known, place)
 
     def found(self) -> tuple[dict[str, Any], Image.Image]:
         times = (self.size[0] / self.picture.width, self.size[1] / self.picture.height, 1)

@@ -28,14 +28,20 @@ NAMES = {
     "back": Text("from behind", "de espaldas"),
 }
 FOUND = Text(
-    "These joints were found in the picture. Drag the ones that are wrong.",
-    "Estas articulaciones se han encontrado en la imagen. Arrastra las que estén mal.",
+    "These joints were found in the picture. Drag the ones that are wrong, or click on somebody else.",
+    "Estas articulaciones se han encontrado en la imagen. Arrastra las que estén mal o pulsa sobre otra persona.",
+)
+NOBODY = Text(
+    "Nobody was found: drag these joints onto the person.",
+    "No se ha encontrado a nadie: arrastra estas articulaciones hasta la persona.",
 )
 SHOWN = 512  # longer side of the photo under them
-MOVED = """(value) => {
-    const moved = value ? JSON.parse(value).moved : null;
-    return moved ? JSON.stringify(moved) : '';
+MOVED = """(value, known) => {
+    const told = value ? JSON.parse(value) : {};
+    if (told.moved) return JSON.stringify(told.moved);
+    return told.chosen || told.asked ? known : '';
 }"""
+ASKED = "(value) => { const asked = value ? JSON.parse(value).asked : null; return asked ? asked.join(', ') : ''; }"
 MIRROR, UNDO = Text("mirror", "reflejar"), Text("undo", "deshacer")
 MISUSE = Text(
     "Use only pictures of people who agree to it, and say that the result was generated.",
@@ -90,8 +96,8 @@ def _editor(page: Page, guide: Text, buttons: str, photo: bool) -> Any:
     return page.make(
         gr.HTML,
         value="",
-        html_template=f'{both(guide, "p")}<div class="both"><svg viewBox="0 0 128 256"></svg>'
-        f'<div class="row">{buttons}</div></div>',
+        html_template=f'<div class="found">{both(guide, "p")}</div><div class="none" hidden>{both(NOBODY, "p")}</div>'
+        f'<div class="both"><svg viewBox="0 0 128 256"></svg><div class="row">{buttons}</div></div>',
         css_template=CSS,
         js_on_load=script + (HERE / "editor.js").read_text(encoding="utf-8"),
         elem_id=None if photo else "pose-editor",
@@ -102,33 +108,51 @@ def _editor(page: Page, guide: Text, buttons: str, photo: bool) -> Any:
 def _join_found(page: Page, panel: Panel, found: Any) -> None:
     """Another picture is searched for joints; those that are moved are the argument `source_pose`."""
 
+    import gradio as gr
+
     def search(image: str | None, preset: str | None) -> tuple[str, str]:
-        return (_found(page, image, preset) if image else ""), ""
+        return (_found(page, image, preset)[0] if image else ""), ""
+
+    def choose(image: str | None, preset: str | None, asked: str) -> tuple[Any, Any]:
+        if not (image and asked):
+            return gr.skip(), gr.skip()
+        return _found(page, image, preset, asked)
 
     image, source_pose = panel.inputs["image"], panel.inputs["source_pose"]
+    asked = gr.Textbox(visible=False)
     quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
     image.change(search, [image, page.preset], [found, source_pose], **quiet)
     page.preset.change(search, [image, page.preset], [found, source_pose], **quiet)
-    found.change(None, found, source_pose, js=MOVED)
+    found.change(None, [found, source_pose], source_pose, js=MOVED)
+    found.change(None, found, asked, js=ASKED)
+    asked.change(choose, [image, page.preset, asked], [found, source_pose], **quiet)
 
 
-def _found(page: Page, image: str, preset: str | None) -> str:
-    """What editor.js shows of a picture: itself, small, and its joints in pixels; of one without anybody, nothing."""
+def _found(page: Page, image: str, preset: str | None, at: str = "") -> tuple[str, str]:
+    """What editor.js shows of a picture: itself, small, and its joints in pixels, of one without anybody those of a
+    standing figure; and the pose of whom is at a place, as JSON. Nothing of a file that is no picture.
+    """
     import gradio as gr
 
+    told: dict[str, Any] = {}
     try:
-        pose = page.infer("estimate", preset, image=image).pose
+        picture = images.on_white(images.read_image(image))
+    except ValueError:
+        return "", ""
+    try:
+        pose = page.infer("estimate", preset, image=image, at=at).pose
+        told |= {"chosen": True} if at else {}
     except gr.Error:
-        return ""
+        pose = poses.to_json(poses.POSES["standing"](), picture.size)
+        told |= {"nobody": True}
     width, height = pose["canvas_width"], pose["canvas_height"]
     numbers = pose["people"][0]["pose_keypoints_2d"]
-    picture = images.on_white(images.read_image(image))
     picture.thumbnail((SHOWN, SHOWN))
     data = io.BytesIO()
     picture.save(data, "JPEG", quality=85)
     joints = [numbers[i : i + 3] for i in range(0, 54, 3)]
-    told = {"picture": images.data_address(data.getvalue(), "image/jpeg"), "size": [width, height], "joints": joints}
-    return json.dumps(told)
+    told |= {"picture": images.data_address(data.getvalue(), "image/jpeg"), "size": [width, height], "joints": joints}
+    return json.dumps(told), json.dumps(pose) if "chosen" in told else ""
 
 
 def _button(text: Text, action: str, pose: str = "") -> str:
