@@ -20,8 +20,8 @@ from gan_zoo.plugin import Step
 from gan_zoo.plugins.cyclegan import pipeline as pipeline_module
 from gan_zoo.plugins.cyclegan.drawn import draw_landscape
 from gan_zoo.plugins.cyclegan.imported import ImportedGenerator
-from gan_zoo.plugins.cyclegan.networks import TranslationGenerator
-from gan_zoo.plugins.cyclegan.pipeline import CycleGANPipeline
+from gan_zoo.plugins.cyclegan.networks import SeeingGenerator, TranslationGenerator
+from gan_zoo.plugins.cyclegan.pipeline import CycleGANPipeline, Way
 from gan_zoo.plugins.cyclegan.plugin import CycleGAN
 from gan_zoo.plugins.cyclegan.training import POOL, Settings, pooled
 from gan_zoo.plugins.cyclegan.unpaired import read_domains
@@ -269,7 +269,6 @@ def test_imported_generators_become_a_preset(tmp_path):
 
 
 def test_a_gate_learns_from_its_lesson_and_nothing_from_the_discriminator():
-    from gan_zoo.plugins.cyclegan.networks import SeeingGenerator
 
     torch.manual_seed(0)
     net = SeeingGenerator(width=48, gated=True)
@@ -284,7 +283,6 @@ def test_a_gate_learns_from_its_lesson_and_nothing_from_the_discriminator():
 
 
 def test_what_the_gate_shuts_out_stays_as_it_is():
-    from gan_zoo.plugins.cyclegan.networks import SeeingGenerator
 
     torch.manual_seed(0)
     net = SeeingGenerator(width=48, gated=True).eval()
@@ -316,3 +314,26 @@ def test_the_gate_s_lesson_counts_sure_places_of_both_kinds_alike():
 def test_things_need_a_generator_that_sees(settings):
     with pytest.raises(ValueError, match="things: expected two classes, and generator 'seeing'"):
         Settings(**settings)
+
+
+def test_grain_breaks_the_grid_over_flat_places_and_is_not_seen():
+    """On the way forth alone; of one picture always the same, and taken off again."""
+    torch.manual_seed(0)
+    net = SeeingGenerator(48)
+    flat, way = torch.zeros(1, 3, 128, 128), Way("B", "A")
+    plain, grained = CycleGANPipeline(net, net), CycleGANPipeline(net, net, grain=0.1)
+
+    def peak(picture: torch.Tensor) -> float:
+        """The highest autocorrelation of its change beyond some 6 pixels."""
+        x = (picture - flat).mean(1)[0, 32:96, 32:96]
+        found = torch.fft.irfft2(torch.fft.rfft2(x - x.mean()).abs().square())
+        found[:6, :6] = found[-6:, :6] = found[:6, -6:] = found[-6:, -6:] = 0
+        return float(found.max() / (x - x.mean()).square().sum())
+
+    assert peak(grained(flat)) < peak(plain(flat)) - 0.2
+    assert torch.equal(grained(flat), grained(flat))
+    assert torch.equal(grained(flat, way), plain(flat, way))
+    still = CycleGANPipeline(SeeingGenerator(48), None, grain=0.1)
+    assert still.forth is not None
+    torch.nn.init.zeros_(still.forth.out.weight)
+    torch.testing.assert_close(still(flat), flat, atol=1e-5, rtol=0)

@@ -52,7 +52,9 @@ class CycleGANPipeline(DiffusionPipeline):
     """Holds both generators and the names of their domains. `pipeline(picture)` translates, and
     `pipeline(picture, pipeline.ways[1])` back.
 
-    A weights folder may hold one generator alone, as those of other programs often do.
+    A weights folder may hold one generator alone, as those of other programs often do. grain: deviation of the noise
+    that the generator forth sees on the pictures, and that is taken off again: where there is nothing to see, a network
+    can but repeat itself, and lays a grid over flat places.
     """
 
     _optional_components = ["forth", "back"]
@@ -65,10 +67,11 @@ class CycleGANPipeline(DiffusionPipeline):
         back: Generator | None,
         domain_a: str = "A",
         domain_b: str = "B",
+        grain: float = 0.0,
     ):
         super().__init__()
         self.register_modules(forth=forth, back=back)
-        self.register_to_config(domain_a=domain_a, domain_b=domain_b)
+        self.register_to_config(domain_a=domain_a, domain_b=domain_b, grain=grain)
 
     @property
     def ways(self) -> tuple[Way, Way]:
@@ -107,11 +110,15 @@ class CycleGANPipeline(DiffusionPipeline):
         if (network := self.network(way)) is None:
             raise ValueError(f"direction: these weights do not translate {way.name}")
         side = size or min(picture.shape[2:])
-        return images.apply_at_side(picture, lambda pictures: self._tiled(network, pictures), side)
+        grain = self.config["grain"] if way == self.ways[0] else 0.0
+        return images.apply_at_side(picture, lambda pictures: self._tiled(network, pictures, grain), side)
 
-    def _tiled(self, network: Generator, pictures: Tensor) -> Tensor:
+    def _tiled(self, network: Generator, pictures: Tensor, grain: float) -> Tensor:
         def run(windows: Tensor) -> Tensor:
-            return network(windows.to(self.device, network.dtype)).float().cpu()
+            if not grain:
+                return network(windows.to(self.device, network.dtype)).float().cpu()
+            noise = grain * torch.randn(windows.shape[1:], generator=torch.Generator().manual_seed(0))
+            return network((windows + noise).to(self.device, network.dtype)).float().cpu() - noise
 
         multiple = cast(int, network.multiple)
         if max(pictures.shape[2:]) <= TILE and not any(side % multiple for side in pictures.shape[2:]):

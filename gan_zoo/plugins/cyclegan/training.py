@@ -54,6 +54,7 @@ class Settings:
     neutral: str = setting("", "a data set, or DATA#LABEL, of neither domain, which both generators leave alone")
     leave: float = setting(1.5, "weight of that, reached over the first third; 10 from the start repainted nothing")
     lazy: int = setting(2, "`neutral` counts every so many steps, and as many times as much", 1)
+    grain: float = setting(0.0, "deviation of noise that the way forth sees in use: no grid over flat skies", 0)
     classes: tuple[int, ...] = setting((), "ImageNet classes of the domains, if each is one: `evaluate` counts them")
     drawn: int = setting(1000, "pictures of each season of the built-in data", 10)
 
@@ -198,7 +199,7 @@ class CycleGANTraining(Plugin[Settings, CycleGANPipeline]):
     def pipeline(self, nets: Networks) -> CycleGANPipeline:
         forth, back = nets["forth"], nets["back"]
         assert isinstance(forth, Generator) and isinstance(back, Generator)
-        return CycleGANPipeline(forth, back, *self.domains)
+        return CycleGANPipeline(forth, back, *self.domains, grain=self.settings.grain)
 
     def evaluate(self, pipeline: CycleGANPipeline, data: Unpaired, count: int) -> Evaluation:
         """KID, SSIM, the cycle and, for ImageNet classes, their shares; both ways."""

@@ -70,6 +70,16 @@ class Pose(PoseTraining):
             ),
         ),
         Preset(
+            name="street",
+            title=Text("Photos of people, 128 x 256", "Fotos de personas, 128 x 256"),
+            licence="research",
+            data=Text(
+                "1,904 photos of one person each in the street (Clothing Co-Parsing) and rendered ones: research only.",
+                "1904 fotos de una persona en la calle (Clothing Co-Parsing) y personas generadas por ordenador: "
+                "solo investigación.",
+            ),
+        ),
+        Preset(
             name="market1501",
             title=Text("Pedestrians, 64 x 128", "Peatones, 64 x 128"),
             licence="research",
