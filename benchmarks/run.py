@@ -1,5 +1,6 @@
-"""How long people wait, for the page to start and for 16 anime faces after a click; and what a step of training takes
-beside the same step as the widely used scripts write it. Writes docs/benchmarks.md.
+"""How long people wait, for the page to start, for 16 anime faces after a click and among 16 visitors; what generators
+take by torch and by onnxruntime; and a step of training beside the same step as the widely used scripts write it.
+Writes docs/benchmarks.md.
 
     make bench                    # or: python -m benchmarks.run [--quick] [--rounds N] [--out FILE]
 
@@ -28,13 +29,14 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import training
+from benchmarks import answers, training
 from gan_zoo import hub, registry
 
 ROOT = Path(__file__).resolve().parents[1]
 COUNT = 16
 STARTS = 3  # rounds
 STEPS = 3
+ALONE = 7
 LIMIT = 1.0  # seconds from the click to the faces, on two cores
 IMPORTS = "import torch, gradio, mcp, diffusers.pipelines.pipeline_utils, diffusers.models.modeling_utils"
 
@@ -48,8 +50,8 @@ def processor() -> str:
 
 
 @contextmanager
-def page() -> Iterator[str]:
-    """The page in a process of its own, as `make app` starts it. Gives its address."""
+def page() -> Iterator[tuple[str, int]]:
+    """The page in a process of its own, as `make app` starts it. Gives its address and process."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -66,7 +68,7 @@ def page() -> Iterator[str]:
                     log.seek(0)
                     raise SystemExit(f"error: the page did not start:\n{log.read()[-2000:]}")
                 time.sleep(0.05)
-            yield address
+            yield address, process.pid
         finally:
             process.terminate()
             process.wait()
@@ -113,6 +115,8 @@ def report(
     starts: dict[str, list[float]],
     seconds: dict[str, list[float]],
     trained: dict[str, dict[str, list[float]]],
+    crowd: list[str],
+    generators: dict[str, dict[str, list[float]]],
     weights: str,
 ) -> str:
     slowest = max(statistics.median(values) for values in seconds.values())
@@ -126,11 +130,19 @@ def report(
             "",
             *table(starts),
             "",
-            f"{COUNT} anime faces of 64 x 64 pixels from a click, once the weights are loaded:",
+            f"{COUNT} anime faces from a click, once the weights are loaded:",
             "",
             *table(seconds),
             "",
             f"The slowest median is {'under' if slowest < LIMIT else '**over**'} the limit of {LIMIT:g} s.",
+            "",
+            *crowd,
+            "",
+            "A generator alone, on the example of its export:",
+            "",
+            "| network | torch, float32 | torch, bfloat16 | onnxruntime, float32 |",
+            "| --- | --- | --- | --- |",
+            *_networks(generators),
             "",
             "A step of training, D's half and G's: as the widely used scripts write it (float32, contiguous, a",
             "generator pass for each half, identity passes, plain Adam), and the trainer's own, with the same networks",
@@ -154,6 +166,25 @@ def _steps(trained: dict[str, dict[str, list[float]]]) -> Iterator[str]:
         yield f"| {what} | {textbook:.2f} s | {ours:.2f} s | {textbook / ours:.1f} |"
 
 
+def _networks(generators: dict[str, dict[str, list[float]]]) -> Iterator[str]:
+    for name, ways in generators.items():
+        medians = {way: f"{1000 * statistics.median(seconds):.0f} ms" for way, seconds in ways.items()}
+        cells = [medians.get(way, "-") for way in ("torch, float32", "torch, bfloat16", "onnxruntime, float32")]
+        yield f"| {name} | {' | '.join(cells)} |"
+
+
+def crowded(address: str, process: int, quick: bool) -> list[str]:
+    """Rows: many visitors at once, and what the page's process holds before and after."""
+    rested = answers.megabytes(process)
+    rows = ["| 16 visitors ask for | answers a second | median | 95th percentile |", "| --- | --- | --- | --- |"]
+    for what, body in (("one face", {"count": 1}), (f"{COUNT} faces", {"count": COUNT})):
+        rate, middle, late = answers.visitors(address, 2 if quick else 5, body)
+        rows.append(f"| {what} | {rate:.1f} | {middle:.2f} s | {late:.2f} s |")
+    used = answers.megabytes(process)
+    held = f"The page holds {rested:.0f} MB before, {used:.0f} MB after." if rested and used else ""
+    return [*rows, "", held]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=15)
@@ -175,7 +206,7 @@ def main() -> None:
             hub.save(pipeline, Path(folder) / plugin.slug / preset, plugin=plugin.slug, preset=preset, card="")
             os.environ["GAN_ZOO_WEIGHTS"] = folder
         starts = measure({"imports of torch, gradio and diffusers": import_once, "the page": open_once}, STARTS)
-        with page() as address:
+        with page() as (address, process):
             from gradio_client import Client
 
             client = Client(address, verbose=False)
@@ -186,8 +217,11 @@ def main() -> None:
                 ),
             }
             asked = measure(ways, rounds)
+            crowd = crowded(address, process, args.quick)
+        shipped = os.environ.get("GAN_ZOO_WEIGHTS") != folder
+        alone = {what: measure(ways, ALONE) for what, ways in answers.generators(args.quick)} if shipped else {}
         trained = {what: measure(ways, STEPS) for what, ways in training.steps(args.quick).items()}
-        text = report(starts, asked, trained, weights)
+        text = report(starts, asked, trained, crowd, alone, weights)
     args.out.parent.mkdir(exist_ok=True)
     args.out.write_text(text)
     print(text)
