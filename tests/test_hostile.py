@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import gradio as gr
 import httpx
 import page_server
 import pytest
@@ -21,6 +22,7 @@ from starlette.testclient import TestClient
 
 from gan_zoo import checkpoints, data, gate
 from gan_zoo.__main__ import main
+from gan_zoo.ui import calls
 
 API = "gradio_api"
 ROOT = Path(__file__).resolve().parents[1]
@@ -326,3 +328,22 @@ def test_a_proxy_that_keeps_the_prefix_is_understood(
     assert seen == ["/zoo/gradio_api/upload"]
     assert client.get("/zoo/health").json() == {"alive": True}
     assert client.post("/zoo/gradio_api/run/generate", json={}).status_code == 404
+
+
+def test_functions_of_the_page_itself_take_names_of_presets_alone(site):
+    """What fills a menu when a preset is chosen is asked by the page, but anyone may ask it: not for a folder."""
+    folder = str(page_server.SHIPPED / "anime" / "tagged")
+    asking = {i: fn for i, fn in page_server.blocks().fns.items() if fn.name in ("known", "search", "choose")}
+    assert {fn.name for fn in asking.values()} == {"known", "search", "choose"}
+    person = str(next((ROOT / "gan_zoo/plugins/pose/people").glob("*.png")))
+    for index, fn in asking.items():
+        given = [folder] if fn.name == "known" else [None, folder, "1, 1"][: len(fn.inputs)]
+        session = f"folder{index}"
+        body = {"data": given, "fn_index": index, "session_hash": session}
+        assert httpx.post(f"{site}{API}/queue/join", json=body, timeout=60).status_code == 200
+        told = httpx.get(f"{site}{API}/queue/data", params={"session_hash": session}, timeout=60).text
+        assert "process_completed" in told and "Traceback" not in told
+    for plugin in calls.plugins.values():
+        assert folder not in plugin._pipelines, f"{plugin.slug} loaded a stranger's folder"
+    with pytest.raises(gr.Error, match="has no preset"):
+        calls.infer("pose", "estimate", folder, {"image": person})
