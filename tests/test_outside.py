@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import shutil
@@ -21,6 +22,7 @@ from gan_zoo.__main__ import main
 from gan_zoo.cli.train import RECIPES, read_recipe
 from gan_zoo.cli.train import main as train
 from gan_zoo.plugin import ImageFile
+from gan_zoo.plugins.pose.drawn import draw_person
 from gan_zoo.precision import bf16_is_fast
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -93,6 +95,18 @@ def labelled_pictures(folder: Path) -> None:
     some_pictures(folder, 20, 64)
     rows = [f"{i}.png,{'red' if i % 3 else 'blue'},{'green' if i % 2 else 'gray'}" for i in range(20)]
     (folder / "metadata.csv").write_text("\n".join(["file_name,hair,eyes", *rows]))
+
+
+def some_people(folder: Path) -> None:
+    """Two pictures each of ten people, with their joints, and one of another."""
+    folder.mkdir()
+    rows = []
+    for number, view in [(i // 2, i % 2) for i in range(20)] + [(10, 0)]:
+        picture, pose = draw_person(number, view, 256)
+        joints = [[float(x) * 128, float(y) * 256, 2] for x, y, _ in pose]
+        Image.fromarray(picture).save(folder / f"{number}-{view}.png")
+        rows.append({"file_name": f"{number}-{view}.png", "person": f"p{number}", "keypoints": joints})
+    (folder / "metadata.jsonl").write_text("\n".join(map(json.dumps, rows)))
 
 
 @pytest.fixture(scope="module")
@@ -170,12 +184,15 @@ def test_every_command_of_the_documents_runs(line: str, tmp_path: Path, monkeypa
     person = next((ROOT / "gan_zoo/plugins/pose/people").glob("*.png"))
     for name in re.findall(r"[\w/]+\.(?:png|jpg|webp)|FILE_OR_FOLDER", line):
         Image.open(person).convert("RGB").save(tmp_path / name, "PNG")
-    for run in re.findall(r"(?:export|--preset) (runs/\w+)", line):  # some run is there
-        shutil.copytree(ROOT / "weights/anime/tagged", tmp_path / run / "weights")
+    for run in re.findall(r"(?:export|--preset|--found-by) (runs/\w+)", line):  # some run is there
+        weights = "pose/people" if "pose." in line else "anime/tagged"
+        shutil.copytree(ROOT / "weights" / weights, tmp_path / run / "weights")
     if program == "gan_zoo":
         assert main(rest) == 0
         return
     labelled_pictures(tmp_path / "faces")
+    some_people(tmp_path / "people")
+    some_pictures(tmp_path / "photos", 3, 96)
     for name in ("FOLDER/trainA", "FOLDER/trainB", "pictures"):
         some_pictures(tmp_path / name, 20, 64)
     if "--data" not in rest:

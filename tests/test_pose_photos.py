@@ -11,7 +11,7 @@ from PIL import Image
 
 from gan_zoo.plugins.pose import PoseFinder, PosePhotos, figures, finding, photographing, photos, poses, scenes, singles
 from gan_zoo.plugins.pose.filling import filled
-from gan_zoo.plugins.pose.networks import CoarseGenerator
+from gan_zoo.plugins.pose.networks import CoarseGenerator, _apart
 from gan_zoo.plugins.pose.pairs import Pairs, People
 from gan_zoo.plugins.pose.pipeline import PosePipeline
 from gan_zoo.plugins.pose.plugin import Pose
@@ -180,3 +180,17 @@ def test_of_several_people_the_one_at_a_place_is_meant(weights, tmp_path):
             scenes.scene_of(pipeline, str(tmp_path / "both.png"), "", at=wrong)
     known = photos.find(finder, Image.new("RGB", (300, 400)), joints * (0.5, 1, 1))
     assert known.mask.max() == 1, "where joints are given, a person is, seen or not"
+
+
+def test_two_ankles_are_not_found_on_one_foot():
+    """The surer one stays; the other is found where else it is nearly as sure, or stays too: feet may be crossed."""
+    bumps = torch.zeros(3, 18, 64, 48)
+    bumps[:, 13, 50, 30] = 0.9
+    bumps[:, 10, 51, 31] = 0.6
+    bumps[0, 10, 50, 12] = 0.5
+    bumps[1, 10, 50, 12] = 0.1
+    bumps[2, 10, 51, 31], bumps[2, 10, 20, 40] = 0.0, 0.6  # elsewhere from the start
+    apart = _apart(bumps).flatten(2).argmax(-1)
+    assert apart[:, 13].tolist() == [50 * 48 + 30] * 3
+    assert apart[:, 10].tolist() == [50 * 48 + 12, 51 * 48 + 31, 20 * 48 + 40]
+    assert torch.equal(_apart(bumps)[1:], bumps[1:])

@@ -16,6 +16,8 @@ from gan_zoo.plugins.pose.skeleton import heatmaps
 from gan_zoo.plugins.pose.warping import LAYERS, PLANES, Warped
 
 JOINTS = 18
+PAIRS = ((3, 6), (4, 7), (9, 12), (10, 13))  # elbows, wrists, knees, ankles
+REACH, NEARLY = 3, 0.7  # cells within which two joints are at one place; how high another bump of one's own must be
 
 
 class PlainBlock(nn.Module):
@@ -160,7 +162,7 @@ class SeeingFinder(ModelMixin, ConfigMixin):
         (B, 1, H, W) in [0, 1].
         """
         bumps, masks = self(pictures)
-        bumps = bumps.sigmoid()
+        bumps = _apart(bumps.sigmoid())
         x, y = _centres(bumps, bumps.flatten(2).argmax(-1), 2)
         sure = bumps.flatten(2).amax(-1)
         there = torch.where(sure > self.SURE, sure, 0.0)
@@ -170,6 +172,30 @@ class SeeingFinder(ModelMixin, ConfigMixin):
     def find(self, pictures: Tensor) -> Tensor:
         """Poses (B, 18, 3), as a JointFinder gives them."""
         return self.look(pictures)[0]
+
+
+def _apart(bumps: Tensor) -> Tensor:
+    """Bumps (B, 18, H, W) in [0, 1] without those by which a left joint was found on the right one, or the other way
+    round: where both are highest at one place, the lower of the two is taken off there, if it has another that is nearly
+    as high.
+    """
+    height, width = bumps.shape[2:]
+    rows, columns = torch.arange(height, device=bumps.device)[:, None], torch.arange(width, device=bumps.device)
+    bumps = bumps.clone()
+    for pair in PAIRS:
+        most, at = bumps[:, pair].flatten(2).max(-1)  # (B, 2)
+        loser = most.argmin(1)
+        of = torch.arange(len(bumps), device=bumps.device)
+        best = at[of, 1 - loser]
+        near = ((rows - best[:, None, None] // width).abs() <= REACH) & (
+            (columns - best[:, None, None] % width).abs() <= REACH
+        )
+        joint = torch.tensor(pair, device=bumps.device)[loser]
+        other = bumps[of, joint].masked_fill(near, 0.0)
+        own = at[of, loser]
+        same = near.flatten(1)[of, own] & (other.amax((1, 2)) > NEARLY * most[of, loser])
+        bumps[of, joint] = torch.where(same[:, None, None], other, bumps[of, joint])
+    return bumps
 
 
 def finding_loss(bumps: Tensor, masks: Tensor, poses: Tensor, known: Tensor) -> dict[str, Tensor]:
@@ -218,7 +244,7 @@ class CoarseGenerator(ModelMixin, ConfigMixin):
 
     @register_to_config
     def __init__(
-        self, widths: Sequence[int] = (64, 128, 192), warped: bool = True, height: int = 256, masked: bool = False
+        self, widths: Sequence[int] = (64, 96, 128), warped: bool = True, height: int = 256, masked: bool = False
     ):
         super().__init__()
         a, b, c = widths

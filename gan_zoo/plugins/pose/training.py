@@ -36,7 +36,7 @@ class Common:
     """Hyperparameters of both generators, however they are taught."""
 
     height: Literal[128, 256, 512] = setting(256, "of the pictures, which are half as wide")
-    widths: tuple[int, ...] = setting((64, 128, 192), "of G1, at 1/4, 1/8, 1/16")
+    widths: tuple[int, ...] = setting((64, 96, 128), "of G1, at 1/4, 1/8, 1/16")
     refining_widths: tuple[int, ...] = setting((48, 96), "of G2, at 1/4, 1/8")
     coarse_lr: float = setting(8e-4, "of G1 alone; the run's own rates are G2's and D's")
     loss: losses.Loss = setting("hinge", "of both sides (gan_zoo/losses.py)")
