@@ -175,8 +175,9 @@ class SeeingFinder(ModelMixin, ConfigMixin):
 
 
 def _apart(bumps: Tensor) -> Tensor:
-    """Bumps (B, 18, H, W) in [0, 1] without those by which a left joint was found on the right one, or vice versa: where
-    both are highest at one place, the lower of the two is taken off there, if it has another that is nearly as high.
+    """Bumps (B, 18, H, W) in [0, 1] without those by which a left joint was found on the right one, or vice versa.
+
+    Where both are highest at one place, the lower of the two is taken off there, if it has another nearly as high.
     """
     height, width = bumps.shape[2:]
     rows, columns = torch.arange(height, device=bumps.device)[:, None], torch.arange(width, device=bumps.device)

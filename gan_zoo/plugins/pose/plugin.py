@@ -151,8 +151,8 @@ class Pose(PoseTraining):
     # -- the page ----------------------------------------------------------------------------------------------------
 
     def examples(self, task: str) -> list[dict[str, Any]]:
-        """Rendered people, CC0."""
-        return [{"image": str(path)} for path in sorted(PEOPLE.glob("*.png"))]
+        """Rendered people, and one of them in a photograph of hills (BuddiesOfBudgie): all CC0."""
+        return [{"image": str(path)} for path in (*sorted(PEOPLE.glob("*.png")), PEOPLE / "hills.jpg")]
 
     def exports(self, pipeline: PosePipeline) -> dict[str, Exported]:
         height = pipeline.height
