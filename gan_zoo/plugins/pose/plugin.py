@@ -92,6 +92,7 @@ class Pose(PoseTraining):
     score: ClassVar[dict[str, float]] = {"kid_x1000": 1.0, "mask_ssim": -100.0}
     pipeline_tag: ClassVar[str] = "image-to-image"
     example: ClassVar[str] = "--image person.png --pose walking"
+    opens_on: ClassVar[str | None] = "street"
     columns: ClassVar[int] = 9
     caption: ClassVar[str] = "Uncurated, of people held out: the pose asked for, coarse, refined."
 

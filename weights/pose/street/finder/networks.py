@@ -1,0 +1,3 @@
+from gan_zoo.plugins.pose.networks import CoarseGenerator
+from gan_zoo.plugins.pose.networks import RefiningGenerator
+from gan_zoo.plugins.pose.networks import SeeingFinder

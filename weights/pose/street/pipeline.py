@@ -1,0 +1,1 @@
+from gan_zoo.plugins.pose.pipeline import PosePipeline
