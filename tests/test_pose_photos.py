@@ -194,3 +194,8 @@ def test_two_ankles_are_not_found_on_one_foot():
     assert apart[:, 13].tolist() == [50 * 48 + 30] * 3
     assert apart[:, 10].tolist() == [50 * 48 + 12, 51 * 48 + 31, 20 * 48 + 40]
     assert torch.equal(_apart(bumps)[1:], bumps[1:])
+
+
+def test_both_generators_have_their_time():
+    with pytest.raises(ValueError, match="coarse_share: expected more than 0 and less than 1, got 1"):
+        photographing.Settings(coarse_share=1.0)

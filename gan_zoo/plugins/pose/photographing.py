@@ -33,6 +33,11 @@ class Settings(training.Common):
     beside: str = setting("", "a data set that teaches in turn with the other")
     grounds: str = setting("", "a data set of photos before which pairs of pictures are put; empty: none")
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 < self.coarse_share < 1:
+            raise ValueError(f"coarse_share: expected more than 0 and less than 1, got {self.coarse_share:g}")
+
 
 class PosePhotos(Pose, training="photos", known_by="found_by"):
     """G1 learns what of its picture is the person too, so that they can be put back before their own ground."""

@@ -113,7 +113,7 @@ def find(
     mask, height, width = mask.cpu().float(), *mask.shape[2:]
     mask = _one(mask, None if at is None else _scaled(at, box.left, box.top, width / box.width))
     # Whoever knows of joints knows that the person is there.
-    mask = torch.maximum(mask, skeleton.limb_mask(box.shares(joints), height, width, 0.03, 0.0)[None].float())
+    mask = torch.maximum(mask, skeleton.limb_mask(box.shares(joints), height, width, 0.05, 0.0)[None].float())
     return Found(joints, _spread(mask, box, picture.size))
 
 
