@@ -1,1 +1,1 @@
-from gan_zoo.plugins.cyclegan.networks import TranslationGenerator
+from gan_zoo.plugins.cyclegan.networks import SeeingGenerator
