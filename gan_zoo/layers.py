@@ -20,11 +20,11 @@ def doubled_conv(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tenso
     """Nearest-neighbour doubling, then a 3x3 convolution: (B, in, H, W), (out, in, 3, 3) -> (B, out, 2H, 2W).
 
     The two together are one transposed 4x4 convolution of stride 2, with 4 multiplications a pixel instead of 9: twice
-    as fast from 8x8 up. While nothing is learned its kernel is made once.
+    as fast from 8x8 up. In inference mode its kernel is made once.
     """
     if x.shape[-1] < 8:
         return F.conv2d(F.interpolate(x, scale_factor=2, mode="nearest"), weight, bias, padding=1)
-    keeps = not (torch.is_grad_enabled() or torch.compiler.is_compiling() or torch.compiler.is_exporting())
+    keeps = torch.is_inference_mode_enabled() and not torch.compiler.is_compiling()
     kernel = _kept_kernel(weight) if keeps and isinstance(weight, nn.Parameter) else _doubled_kernel(weight)
     return F.conv_transpose2d(x, kernel, bias, stride=2, padding=1)
 
@@ -36,10 +36,12 @@ def _doubled_kernel(weight: Tensor) -> Tensor:
 
 
 def _kept_kernel(weight: nn.Parameter) -> Tensor:
-    """Kept with the parameter until that changes; of the type that is computed in."""
+    """Kept with the parameter until its numbers change, which fused optimisers do without a new `_version`; of the type
+    that is computed in.
+    """
     kind = weight.device.type
     dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else weight.dtype
-    state = (weight._version, weight.data_ptr(), dtype)
+    state = (int(torch.hash_tensor(weight).view(torch.int64)), dtype)
     kept = getattr(weight, "doubled", None)
     if kept is None or kept[0] != state:
         kept = (state, _doubled_kernel(weight.detach()).to(dtype).contiguous())
