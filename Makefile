@@ -11,7 +11,7 @@ app: .venv/.app
 
 # Three workers of one thread each, for two cores: a test waits for a page or a process half of its time.
 test: .venv/.dev
-	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(PY) -m pytest -n 3 --dist loadfile $(ARGS)
+	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(PY) -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: .venv/.dev
 	$(PY) -m ruff check .
