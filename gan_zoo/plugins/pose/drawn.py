@@ -28,6 +28,8 @@ ARM, FOREARM, THIGH, SHIN = 0.16, 0.15, 0.24, 0.23
 class DrawnPeople:
     """People with these numbers, drawn when asked for; rows are numbered person by person, VIEWS each."""
 
+    masks = None
+
     def __init__(self, numbers: Sequence[int], height: int):
         self.numbers, self.height = list(numbers), height
         self.persons = np.repeat(np.arange(len(self.numbers)), VIEWS)

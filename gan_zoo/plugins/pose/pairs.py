@@ -100,8 +100,7 @@ class Pairs:
         rows = [row, self.partner(row, rng)]
         shown, poses = self.people.show(rows)
         pictures = to_float(shown)
-        masks = getattr(self.people, "masks", None)
-        masks = None if masks is None else masks[rows].float()
+        masks = None if self.people.masks is None else self.people.masks[rows].float()
         if self.training:
             if rng.random() < 0.5:
                 pictures, poses = pictures.flip(-1), mirrored(poses)

@@ -61,10 +61,12 @@ class PosePhotos(Pose, training="photos", known_by="found_by"):
         )
 
     def data(self, source: str | None, split: str, seed: int) -> Data:
-        s, parts = self.settings, self._parts(source, split, seed)
-        if s.beside and split == "train":
-            parts += self._parts(s.beside, split, seed)
-        return Turns(parts) if split == "train" and len(parts) > 1 else parts[0]
+        parts = self._parts(source, split, seed)
+        if split != "train":
+            return parts[0]
+        if self.settings.beside:
+            parts += self._parts(self.settings.beside, split, seed)
+        return Turns(parts) if len(parts) > 1 else parts[0]
 
     def _parts(self, source: str | None, split: str, seed: int) -> list[Data]:
         """Pairs of people with several pictures, and the people with one."""

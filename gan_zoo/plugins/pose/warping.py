@@ -91,21 +91,23 @@ def _carry(source: Tensor, before: Tensor, after: Tensor, mask: Tensor | None) -
     movable = torch.where((a.there & b.there)[..., None, None], distance, FAR)
 
     where = _where(a, b, centres(h, w, step, source))  # (B, L, h, w, 2)
-    whose = None if mask is None else _enlarged(_owners(distances(a, h, w, step)), h, w)
+    known = None  # which pixels are the person's, and which each layer's: (B, 6, H, W)
+    if mask is not None:
+        known = torch.cat([mask, mask * _enlarged(_owners(distances(a, h, w, step)), h, w)], 1)
     layers = []
     for layer, limbs in enumerate(map(list, LAYERS)):
         weight = torch.softmax(-6 * movable[:, limbs], dim=1)[..., None]
         at = (weight * where[:, limbs]).sum(1)  # blended, so that limbs bend at joints instead of tearing
         at = 2 * (at + 0.5) / at.new_tensor([w, h]) - 1
         near = movable[:, limbs].amin(1, keepdim=True)
-        opacity, loose = inside(near), inside(near / LOOSE)
+        opacity = inside(near)
         if step > 1:
             at = _enlarged(at.permute(0, 3, 1, 2), h, w).permute(0, 2, 3, 1)
-            opacity, loose = _enlarged(opacity, h, w), _enlarged(loose, h, w)
-        seen = source if mask is None or whose is None else torch.cat([source, mask, mask * whose[:, layer, None]], 1)
+            opacity = _enlarged(opacity, h, w)
+        seen = source if known is None else torch.cat([source, known[:, [0, 1 + layer]]], 1)
         found = F.grid_sample(seen, at.clamp(-2, 2), padding_mode="border", align_corners=False)
-        if mask is not None:
-            opacity = torch.maximum(opacity * found[:, 3:4], loose * found[:, 4:])
+        if known is not None:
+            opacity = torch.maximum(opacity * found[:, 3:4], _enlarged(inside(near / LOOSE), h, w) * found[:, 4:])
         layers.append(torch.cat([found[:, :3] * opacity, opacity], dim=1))
 
     old = distances(a, h, w, cell)
