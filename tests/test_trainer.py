@@ -298,10 +298,14 @@ def test_a_longer_resumed_run_keeps_its_best_weights(tmp_path):
 
 
 def test_an_interruption_at_an_evaluation_does_not_lose_it(tmp_path):
+    class Interrupted(Worsening):
+        def generator_loss(self, nets: Networks, batch: Any, fakes: Any, step: Any) -> Any:
+            if step.index == 3:  # during the fourth step, after which an evaluation is due
+                os.kill(os.getpid(), signal.SIGTERM)
+            return super().generator_loss(nets, batch, fakes, step)
+
     options: dict[str, Any] = SHORT | {"evaluate_every": 4, "checkpoint_every": 100}
-    first = Trainer(Worsening(), TrainConfig(**options), out=tmp_path)
-    first.data = Interrupting(4 * 4, signal.SIGTERM)  # read ahead during the fourth step
-    first.run()
+    Trainer(Interrupted(), TrainConfig(**options), out=tmp_path).run()
     assert final(tmp_path)["progress"]["updates"] == 4
     Worsening().train(out=tmp_path, resume=True, **options)
     assert published(tmp_path) == "| Steps | 4 |"
