@@ -14,6 +14,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from gan_zoo.contract import Networks
 from gan_zoo.layers import FeatureMixer, balanced, halving_head, with_deviation
+from gan_zoo.norms import InstanceNorm2d
 
 
 def view(nets: Networks, pictures: Tensor, *beside: Any, graph: bool = True) -> tuple[Any, ...]:
@@ -117,7 +118,7 @@ class PatchDiscriminator(ModelMixin, ConfigMixin):
     @register_to_config
     def __init__(self, width: int = 64, beside: int = 0, norm: Literal["instance", "batch"] = "instance"):
         super().__init__()
-        normed = nn.BatchNorm2d if norm == "batch" else nn.InstanceNorm2d
+        normed = nn.BatchNorm2d if norm == "batch" else InstanceNorm2d
         layers: list[nn.Module] = [nn.Conv2d(3 + beside, width, 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
         for i, (a, b) in enumerate(((1, 2), (2, 4), (4, 8))):
             conv = nn.Conv2d(a * width, b * width, 4, stride=2 if i < 2 else 1, padding=1)

@@ -10,6 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
+from gan_zoo.norms import GroupNorm
+
 
 def doubled(x: Tensor) -> Tensor:
     """(B, C, H, W) -> (B, C, 2H, 2W), bilinear."""
@@ -114,9 +116,9 @@ class NormBlock(nn.Module):
     def __init__(self, width: int, groups: int = 16):
         super().__init__()
         self.conv1 = nn.Conv2d(width, width, 3, padding=1)
-        self.norm1 = nn.GroupNorm(groups, width)
+        self.norm1 = GroupNorm(groups, width)
         self.conv2 = nn.Conv2d(width, width, 3, padding=1)
-        self.norm2 = nn.GroupNorm(groups, width)
+        self.norm2 = GroupNorm(groups, width)
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.norm2(self.conv2(F.relu(self.norm1(self.conv1(x)))))

@@ -20,7 +20,7 @@ from gan_zoo.plugin import Step
 from gan_zoo.plugins.cyclegan import pipeline as pipeline_module
 from gan_zoo.plugins.cyclegan.drawn import draw_landscape
 from gan_zoo.plugins.cyclegan.imported import ImportedGenerator
-from gan_zoo.plugins.cyclegan.networks import SeeingGenerator, TranslationGenerator
+from gan_zoo.plugins.cyclegan.networks import SeeingGenerator, TranslationGenerator, smoothed
 from gan_zoo.plugins.cyclegan.pipeline import CycleGANPipeline, Way
 from gan_zoo.plugins.cyclegan.plugin import CycleGAN
 from gan_zoo.plugins.cyclegan.training import POOL, Settings, pooled
@@ -313,6 +313,46 @@ def test_the_gate_s_lesson_counts_sure_places_of_both_kinds_alike():
 @pytest.mark.parametrize("settings", [{"things": (147, 388)}, {"things": (147,), "generator": "seeing"}])
 def test_things_need_a_generator_that_sees(settings):
     with pytest.raises(ValueError, match="things: expected two classes, and generator 'seeing'"):
+        Settings(**settings)
+
+
+def test_stripes_of_a_thing_are_smoothed_and_its_surroundings_do_not_bleed_in():
+    pictures = torch.full((1, 3, 64, 64), -1.0)
+    pictures[:, 1] = 1.0  # a green meadow
+    inside = torch.zeros(1, 1, 16, 16)
+    inside[..., 4:12, 4:12] = 1.0
+    thing = torch.nn.functional.interpolate(inside, scale_factor=4).bool().expand(-1, 3, -1, -1)
+    stripes = torch.where(torch.arange(64) % 8 < 4, 1.0, -1.0).expand(1, 3, 64, 64)
+    smooth = smoothed(torch.where(thing, stripes, pictures), inside)[:, :, 16:48, 16:48]
+    assert smooth.abs().max() < 0.15  # gray, neither black, white nor green
+    with pytest.raises(ValueError, match="smooth: .* gated"):
+        SeeingGenerator(48, smooth=True)
+
+
+def test_one_way_learns_while_the_other_stays(tmp_path):
+    small = TINY | {"generator": "seeing", "width": 48, "things": (147, 388), "smooth": True}
+    options = {"steps": 2, "batch_size": 2, "evaluate_count": 0, "trackers": ""}
+    first = CycleGAN(Settings(**small)).train(out=tmp_path / "first", **options)
+    one_way = CycleGAN(Settings(**small | {"only": "back", "things_back": (340, 340), "cycle": 0.0}))
+    second = one_way.train(out=tmp_path / "second", init=str(first), **options)
+    before, after = one_way.load(str(first)), one_way.load(str(second))
+    assert before.forth and before.back and after.forth and after.back
+    assert not before.forth.config["smooth"] and before.back.config["smooth"]
+    assert all(torch.equal(a, b) for a, b in zip(before.forth.parameters(), after.forth.parameters()))
+    assert not torch.equal(before.back.out.weight, after.back.out.weight)
+    assert not torch.equal(before.back.gate.out.weight, after.back.gate.out.weight)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"things_back": (340, 340)}, "things_back: expected two classes beside those of things"),
+        ({"smooth": True}, "smooth: within the gate of things, which are not named"),
+        ({"only": "A2B"}, "only: expected both, forth or back, got 'A2B'"),
+    ],
+)
+def test_settings_of_the_way_back_say_what_they_need(settings, message):
+    with pytest.raises(ValueError, match=message):
         Settings(**settings)
 
 

@@ -79,6 +79,13 @@ def test_every_recipe_fits_its_plugin(path):
     assert "preset" not in recipe or not plugin.presets or plugin.preset(recipe["preset"]).name == path.stem
 
 
+def test_a_list_of_numbers_is_read_as_numbers(capsys):
+    assert main(["cyclegan", "--classes", "339,340,341"]) == 2
+    assert "expected two or none, got () and (339, 340, 341)" in capsys.readouterr().err
+    assert main(["cyclegan", "--classes", "horse,zebra"]) == 2
+    assert "--classes: expected ints with commas between, got 'horse,zebra'" in capsys.readouterr().err
+
+
 OLD = 'plugin = "anime"\n[settings]\nenlarges = "anime-faces-64"\naugment = ""\n'
 
 

@@ -48,14 +48,23 @@ def read_recipe(name: str, *beside: Path) -> dict[str, Any]:
     return recipe
 
 
-def _parse(field: dataclasses.Field, default: Any) -> Any:
-    """How a flag's text becomes the field's value."""
+def _parse(kind: Any, default: Any) -> Any:
+    """How a flag's text becomes a value of this kind."""
     if isinstance(default, bool):
         return _true_or_false
     if isinstance(default, tuple):
-        kind = type(default[0]) if default else str
-        return lambda text: tuple(kind(part) for part in text.split(",") if part)
+        return _list_of(get_args(kind)[0])
     return type(default)
+
+
+def _list_of(kind: type) -> Any:
+    def parse(text: str) -> tuple[Any, ...]:
+        try:
+            return tuple(kind(part) for part in text.split(",") if part)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"expected {kind.__name__}s with commas between, got {text!r}") from None
+
+    return parse
 
 
 def _true_or_false(text: str) -> bool:
@@ -75,7 +84,7 @@ def _add_flags(parser: Parser, title: str, defaults: Any) -> None:
         group.add_argument(
             "--" + field.name.replace("_", "-"),
             dest=field.name,
-            type=_parse(field, default),
+            type=_parse(kinds[field.name], default),
             default=argparse.SUPPRESS,
             metavar="V",
             help=f"{about}{'; ' if about else ''}default {shown}".replace("%", "%%"),

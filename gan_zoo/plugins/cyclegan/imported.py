@@ -14,6 +14,8 @@ from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
 
+from gan_zoo.norms import InstanceNorm2d
+
 Norm = Literal["instance", "affine", "batch"]
 Upsampling = Literal["transposed", "nearest"]
 
@@ -25,9 +27,7 @@ class ConvNorm(nn.Module):
         super().__init__()
         self.conv = conv
         channels = conv.out_channels
-        self.norm = (
-            nn.BatchNorm2d(channels) if norm == "batch" else nn.InstanceNorm2d(channels, affine=norm == "affine")
-        )
+        self.norm = nn.BatchNorm2d(channels) if norm == "batch" else InstanceNorm2d(channels, affine=norm == "affine")
 
     def forward(self, x: Tensor) -> Tensor:
         return self.norm(self.conv(x))

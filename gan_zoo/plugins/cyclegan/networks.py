@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from gan_zoo.features import FeaturePyramid, eyes
 from gan_zoo.layers import NormBlock, doubled, doubled_conv
+from gan_zoo.norms import GroupNorm
 
 GAIN = 3.0  # of a gate's logits: open or shut, but at the outline
 
@@ -45,7 +46,7 @@ class TranslationGenerator(ModelMixin, ConfigMixin):
     def __init__(self, width: int = 128, blocks: int = 6, groups: int = 16):
         super().__init__()
         self.stem = nn.Conv2d(48, width, 3, padding=1)
-        self.stem_norm = nn.GroupNorm(groups, width)
+        self.stem_norm = GroupNorm(groups, width)
         self.body = nn.Sequential(*(Block(width, groups) for _ in range(blocks)))
         self.up1 = nn.Conv2d(width, width // 2, 3, padding=1)
         self.up2 = nn.Conv2d(width // 2, width // 4, 3, padding=1)
@@ -73,14 +74,18 @@ class SeeingGenerator(ModelMixin, ConfigMixin):
         gated: the difference counts only where a gate, smooth and at a quarter of the size, sees what is to change.
             The gate learns where things are from Lite0's own classifier, and nothing from D: a mask that D can close
             dies at zero within a few hundred steps.
+        smooth: of a gated one: within the gate, the difference is added to `smoothed` colours. A pattern that is to go
+            need not be cancelled stripe by stripe.
     """
 
     multiple = 32
 
     @register_to_config
-    def __init__(self, width: int = 96, gated: bool = False, deep: int | None = None):
+    def __init__(self, width: int = 96, gated: bool = False, deep: int | None = None, smooth: bool = False):
         super().__init__()
         channels = FeaturePyramid.channels  # of the maps at 1/4, 1/8, 1/16 and 1/32
+        if smooth and not gated:
+            raise ValueError("smooth: expected a gated generator, since only what the gate sees is smoothed")
         deep = width * 4 // 3 if deep is None else deep
         self.see4 = nn.Conv2d(channels[0], width, 1)
         self.see8, self.see16, self.see32 = (nn.Conv2d(c, deep, 1) for c in channels[1:])
@@ -94,7 +99,7 @@ class SeeingGenerator(ModelMixin, ConfigMixin):
         self.sharp = nn.Conv2d(width // 2, width // 2, 3, padding=1)
         self.up1 = nn.Conv2d(width // 2, width // 4, 3, padding=1)
         self.out = nn.Conv2d(width // 4, 3, 3, padding=1)
-        self.gate = Gate(channels[:3]) if gated else None
+        self.gate, self.smooth = Gate(channels[:3]) if gated else None, smooth
         nn.init.zeros_(cast(Tensor, self.out.bias))
 
     def see(self, pictures: Tensor) -> list[Tensor]:
@@ -124,9 +129,23 @@ class SeeingGenerator(ModelMixin, ConfigMixin):
         change = self.out(F.leaky_relu(doubled_conv(t, self.up1.weight, self.up1.bias), 0.2)).to(pictures.dtype)
         if self.gate is not None:
             with torch.no_grad():
-                gate = torch.sigmoid(GAIN * F.interpolate(self.where(maps).float(), scale_factor=4, mode="bilinear"))
-            change = change * gate.to(change.dtype)
+                logits = self.where(maps).float()
+                gate = torch.sigmoid(GAIN * F.interpolate(logits, scale_factor=4, mode="bilinear")).to(change.dtype)
+            if self.smooth:
+                change = change + smoothed(pictures, torch.sigmoid(GAIN * logits)) - pictures
+            change = change * gate
         return pictures + change
+
+
+def smoothed(pictures: Tensor, weight: Tensor, side: int = 9) -> Tensor:
+    """Mean colours (B, C, H, W) around each pixel, of pixels that weigh (B, 1, H / 4, W / 4): what lies about a thing
+    does not bleed into it. The mean is a tent of `side` quarter pixels to both hands.
+    """
+    weight = weight.to(pictures.dtype) + 1e-3
+    both = torch.cat([F.avg_pool2d(pictures, 4) * weight, weight], 1)
+    for _ in range(2):
+        both = F.avg_pool2d(both, side, 1, side // 2, count_include_pad=False)
+    return F.interpolate(both[:, :-1] / both[:, -1:], scale_factor=4, mode="bilinear")
 
 
 class Gate(nn.Module):

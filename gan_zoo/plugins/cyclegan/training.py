@@ -16,7 +16,7 @@ from gan_zoo import data as zoo_data
 from gan_zoo.augment import diff_augment_together, policies
 from gan_zoo.config import check_settings, setting
 from gan_zoo.features import FeaturePyramid, classifier
-from gan_zoo.plugin import Batch, Data, Evaluation, Fixed, Losses, Networks, Plugin, Step
+from gan_zoo.plugin import Batch, Data, Evaluation, Fixed, Losses, Networks, Plugin, Stage, Step
 from gan_zoo.plugins.cyclegan.drawn import SEASONS
 from gan_zoo.plugins.cyclegan.imported import ImportedGenerator
 from gan_zoo.plugins.cyclegan.networks import SeeingGenerator, TranslationGenerator
@@ -49,7 +49,12 @@ class Settings:
     things: tuple[int, ...] = setting(
         (), "first and last ImageNet class of what 'seeing' may change (mammals: 147,388)"
     )
+    things_back: tuple[int, ...] = setting(
+        (), "of the way back, if other things, told by their pattern at half the scale (zebras: 340,340)"
+    )
+    smooth: bool = setting(False, "the way back paints on things whose pattern is smoothed away: stripes to a coat")
     identity: float = setting(0.0, "weight of |A(y) - y| of pictures that are of the target already (paper: cycle / 2)")
+    only: Literal["both", "forth", "back"] = setting("both", "the way that learns; the other stays as --init has it")
     pool: bool = setting(False, "D sees fakes of the last steps too (Shrivastava et al. 2017)")
     neutral: str = setting("", "a data set, or DATA#LABEL, of neither domain, which both generators leave alone")
     leave: float = setting(1.5, "weight of that, reached over the first third; 10 from the start repainted nothing")
@@ -68,6 +73,10 @@ class Settings:
             raise ValueError("pool: only the patch discriminator looks at old fakes, got projected")
         if self.things and (self.generator != "seeing" or len(self.things) != 2):
             raise ValueError(f"things: expected two classes, and generator 'seeing', got {self.things}")
+        if self.things_back and (not self.things or len(self.things_back) != 2):
+            raise ValueError(f"things_back: expected two classes beside those of things, got {self.things_back}")
+        if self.smooth and not self.things:
+            raise ValueError("smooth: within the gate of things, which are not named")
         policies(self.augment)
 
 
@@ -110,7 +119,7 @@ class CycleGANTraining(Plugin[Settings, CycleGANPipeline]):
 
     def networks(self) -> Networks:
         s = self.settings
-        generators: dict[str, Any] = {name: self._generator() for name in ("forth", "back")}
+        generators: dict[str, Any] = {"forth": self._generator(), "back": self._generator(s.smooth)}
         if s.discriminator == "patch":
             return Networks(generators, {name: critics.PatchDiscriminator() for name in ("critic_a", "critic_b")})
         features = FeaturePyramid(s.size)
@@ -122,12 +131,12 @@ class CycleGANTraining(Plugin[Settings, CycleGANPipeline]):
         }
         return Networks(generators, {**both, "features": features})
 
-    def _generator(self) -> Generator:
+    def _generator(self, smooth: bool = False) -> Generator:
         s = self.settings
         if s.generator == "light":
             return TranslationGenerator(s.width, s.blocks)
         if s.generator == "seeing":
-            return SeeingGenerator(s.width, bool(s.things), s.deep or None)
+            return SeeingGenerator(s.width, bool(s.things), s.deep or None, smooth)
         generator = ImportedGenerator("resnet", s.width, s.blocks)
         for module in generator.modules():
             if isinstance(module, torch.nn.Conv2d | torch.nn.ConvTranspose2d):
@@ -144,29 +153,32 @@ class CycleGANTraining(Plugin[Settings, CycleGANPipeline]):
 
     def generate(self, nets: Networks, batch: Batch, step: Step) -> Fakes:
         """Both translations. D sees a picture and its translation augmented alike."""
-        made, seen, seen_made = {}, {}, {}
+        made, real, fake = {}, {}, {}
         for way in SIDES:
-            made[way.y] = nets[way.net](batch[way.x])
-            together = diff_augment_together((batch[way.x], made[way.y]), self.settings.augment, step.rand)
-            seen[way.x] = critics.view(nets, together[0], graph=False)
-            seen_made[way.y] = critics.view(nets, together[1])
-        return Fakes(made, seen_made, seen)
+            shown = [batch[way.x]]
+            if way in self.learned:
+                made[way.y] = nets[way.net](batch[way.x])
+                shown.append(made[way.y])
+            together = diff_augment_together(tuple(shown), self.settings.augment, step.rand)
+            real[way.x] = critics.view(nets, together[0], graph=False)
+            if way in self.learned:
+                fake[way.y] = critics.view(nets, together[1])
+        return Fakes(made, fake, real)
 
     def discriminator_loss(self, nets: Networks, batch: Batch, fakes: Fakes, step: Step) -> Losses:
         terms, seen = {}, []
-        for x in "ab":
-            fake = fakes.seen[x]
+        for x, fake in fakes.seen.items():
             if self.settings.pool:
                 fake = (pooled(fake[0], step, f"pool_{x}"),)
             verdict = losses.d_loss(self.settings.loss, nets[f"critic_{x}"], fakes.real[x], fake)
             terms[f"adversarial_{x}"] = verdict.loss
             seen.append(verdict.metrics)
-        return Losses(terms, {name: (seen[0][name] + seen[1][name]) / 2 for name in seen[0]})
+        return Losses(terms, {name: torch.stack([some[name] for some in seen]).mean(0) for name in seen[0]})
 
     def generator_loss(self, nets: Networks, batch: Batch, fakes: Fakes, step: Step) -> Losses:
         s, terms = self.settings, {}
         leave = s.leave * s.lazy * min(1.0, 3 * step.progress) if step.index % s.lazy == 0 else 0.0
-        for net, other, x, y in SIDES:
+        for net, other, x, y in self.learned:
             answer = losses.g_loss(s.loss, nets[f"critic_{y}"], fakes.seen[y], fakes.real[y])
             terms[f"adversarial_{y}"] = answer.loss
             if s.cycle > 0 or s.coarse_cycle > 0:
@@ -187,9 +199,13 @@ class CycleGANTraining(Plugin[Settings, CycleGANPipeline]):
         """Both gates learn where Lite0's classifier is sure that there is such a thing, or that there is none."""
         pictures = torch.cat([batch["a"], batch["b"]])
         shown = torch.cat([pictures, batch["neutral"]]) if "neutral" in batch else pictures
-        seen = evidence_of(pictures, self.settings.things)
-        seen = F.pad(seen, (0, 0, 0, 0, 0, 0, 0, len(shown) - len(pictures)))  # on neutral pictures there is nothing
-        return {f"gate_{net}": gate_loss(nets[net](shown, only_gate=True), seen) for net in ("forth", "back")}
+        terms, s = {}, self.settings
+        for net, *_ in self.learned:
+            other = net == "back" and s.things_back
+            seen = evidence_of(pictures, s.things_back if other else s.things, (1, 2) if other else (2, 4))
+            seen = F.pad(seen, (0, 0, 0, 0, 0, 0, 0, len(shown) - len(pictures)))  # on neutral ones there is nothing
+            terms[f"gate_{net}"] = gate_loss(nets[net](shown, only_gate=True), seen)
+        return terms
 
     def sample(self, nets: Networks, fixed: Fixed) -> Tensor:
         """Of 16 pictures of each domain held out, their translations. No source is among them: cards show these."""
@@ -234,6 +250,17 @@ class CycleGANTraining(Plugin[Settings, CycleGANPipeline]):
         metrics.Judge()
 
     @property
+    def learned(self) -> list[Side]:
+        """The ways that learn."""
+        return [side for side in SIDES if self.settings.only in ("both", side.net)]
+
+    def stages(self) -> tuple[Stage, ...]:
+        if self.settings.only == "both":
+            return super().stages()
+        [way] = self.learned
+        return (Stage(way.net, generators=(way.net,), discriminators=(f"critic_{way.y}",)),)
+
+    @property
     def feature_networks(self) -> str:
         if self.settings.discriminator == "patch":
             return ""
@@ -242,14 +269,14 @@ class CycleGANTraining(Plugin[Settings, CycleGANPipeline]):
         return f"{who} look through EfficientNet-Lite0, frozen, trained on ImageNet{gate}"
 
 
-def evidence_of(pictures: Tensor, things: tuple[int, ...]) -> Tensor:
+def evidence_of(pictures: Tensor, things: tuple[int, ...], factors: tuple[int, int]) -> Tensor:
     """(B, 3, H, W) in [-1, 1] -> (B, 2, H / 4, W / 4) in [0, 1]: where the classes from the first to the last are seen,
-    by Lite0's classifier at twice the size, which knows what it is, and at four times, which knows where it ends.
+    by Lite0's classifier at two sizes, a small one that knows what it is, and a larger that knows where it ends.
     """
     size = tuple(side // 4 for side in pictures.shape[2:])
     seen = [
         classifier(pictures.device)(F.interpolate(pictures, scale_factor=factor, mode="bilinear"), things)
-        for factor in (2, 4)
+        for factor in factors
     ]
     return torch.cat([F.interpolate(p, size, mode="bilinear") for p in seen], dim=1)
 

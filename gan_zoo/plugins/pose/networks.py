@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from gan_zoo.features import FeaturePyramid, eyes
 from gan_zoo.layers import NormBlock, doubled, doubled_conv
+from gan_zoo.norms import GroupNorm
 from gan_zoo.plugins.pose.skeleton import heatmaps
 from gan_zoo.plugins.pose.warping import LAYERS, PLANES, Warped
 
@@ -250,7 +251,7 @@ class CoarseGenerator(ModelMixin, ConfigMixin):
         a, b, c = widths
         planes = 3 + (3 + 4 * len(LAYERS) if warped else 0)
         self.stem = nn.Conv2d(planes * 16 + (PLANES if warped else JOINTS), a, 1)
-        self.stem_norm = nn.GroupNorm(16, a)
+        self.stem_norm = GroupNorm(16, a)
         self.in1, self.out1 = Block(a), Block(a)
         self.down1, self.up1 = nn.Conv2d(a, b, 4, stride=2, padding=1), nn.Conv2d(b, a, 3, padding=1)
         self.in2, self.out2 = nn.Sequential(Block(b), Block(b)), nn.Sequential(Block(b), Block(b))
