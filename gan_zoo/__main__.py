@@ -68,6 +68,7 @@ def _using(command: Callable[..., Parser]) -> None:
     sub = command("app", _app, "open the page on this machine")
     sub.add_argument("--host", help="0.0.0.0 lets other machines in (default GRADIO_SERVER_NAME or 127.0.0.1)")
     sub.add_argument("--port", type=positive, help="default GRADIO_SERVER_PORT or 7860")
+    sub.add_argument("--threads", type=positive, help="of the processor (default: all of its cores)")
 
 
 def _weights(command: Callable[..., Parser]) -> None:
@@ -147,6 +148,10 @@ def _app(args: argparse.Namespace) -> None:
     from gan_zoo import ui
 
     _check_address(args.host, args.port)
+    if args.threads:
+        import torch
+
+        torch.set_num_threads(args.threads)
     ui.launch(host=args.host, port=args.port)
 
 

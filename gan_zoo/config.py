@@ -62,6 +62,7 @@ class TrainConfig:
     max_grad_norm: float = setting(0.0, "0: no clipping")
     ema_half_life: float = setting(10_000.0, "images after which an old weight counts half (ADA's 10k); 0: no average")
     precision: Literal["auto", "bf16", "fp32"] = setting("auto", "auto is bf16 where the processor does it well")
+    threads: int = setting(0, "of the processor, a process; 0: PyTorch's own choice, all of its cores")
     seed: int = setting(0, "of the networks, the data's order and all noise", 0, 2**32 - 1)
     log_every: int = setting(50, "steps", 1)
     sample_every: int = setting(500, "steps; 0: never")

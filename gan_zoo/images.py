@@ -336,10 +336,13 @@ def apply_tiled(
     return blended[None, :, :height, :width]
 
 
-def apply_at_side(pictures: Tensor, run: Callable[[Tensor], Tensor], side: int) -> Tensor:
+def apply_at_side(
+    pictures: Tensor, run: Callable[[Tensor], Tensor], side: int, anew: Callable[[Tensor], Tensor] | None = None
+) -> Tensor:
     """A network on pictures (B, C, H, W) in [-1, 1] whose shorter side is made `side`, if it is longer.
 
-    What `run` changes in the small pictures is enlarged and added to the large ones, which keep their own sharpness.
+    What `run` changes in the small pictures is enlarged and added to the large ones, which keep their own sharpness,
+    but where `anew` of the small ones, (B, 1, h, w) in [0, 1], says that nothing of what was there is to be seen.
     """
     height, width = pictures.shape[2:]
     scale = side / min(height, width)
@@ -347,8 +350,13 @@ def apply_at_side(pictures: Tensor, run: Callable[[Tensor], Tensor], side: int) 
         return run(pictures).clamp(-1, 1)
     small_size = [max(8, round(length * scale)) for length in (height, width)]
     small = F.interpolate(pictures, small_size, mode="bicubic", antialias=True).clamp(-1, 1)
-    change = F.interpolate(run(small) - small, (height, width), mode="bicubic")
-    return (pictures + change).clamp(-1, 1)
+    made = run(small)
+    change = F.interpolate(made - small, (height, width), mode="bicubic")
+    result = pictures + change
+    if anew is not None:
+        enlarged = F.interpolate(made, (height, width), mode="bicubic")
+        result = torch.lerp(result, enlarged, F.interpolate(anew(small), (height, width), mode="bilinear"))
+    return result.clamp(-1, 1)
 
 
 def _tiled_side(side: int, tile: int, multiple: int, least: int) -> int:

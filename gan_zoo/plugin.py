@@ -21,7 +21,7 @@ from typing import Any
 
 import torch
 
-from gan_zoo import images, precision
+from gan_zoo import images, memory, precision
 from gan_zoo.contract import (
     GAN,
     Batch,
@@ -84,17 +84,19 @@ class Plugin(GAN[S, P]):
         return presets.load(self, preset, **options)
 
     def ready(self, preset: str | None = None) -> P:
-        """The pipeline of a preset (name, or path of a weights folder), loaded once and kept; on a GPU if there is one.
+        """The pipeline of a preset (name, or path of a weights folder), on a GPU if there is one; loaded once and kept,
+        while there is room (memory.py).
 
         Raises ValueError for an unknown preset, and what `load` raises.
         """
         key = self.preset(preset).name if preset is None else preset
-        if key in self._pipelines:  # a preset that is slow to come holds up nobody who uses another
-            return self._pipelines[key]
-        with self._loading:
-            if key not in self._pipelines:
-                self._pipelines[key] = self.load(key, device="cuda" if torch.cuda.is_available() else "cpu")
-            return self._pipelines[key]
+        if (pipeline := self._pipelines.get(key)) is None:  # a preset that is slow to come holds up nobody else
+            with self._loading:
+                if (pipeline := self._pipelines.get(key)) is None:
+                    pipeline = self.load(key, device="cuda" if torch.cuda.is_available() else "cpu")
+                    self._pipelines[key] = pipeline
+        memory.used(self._pipelines, key)
+        return pipeline
 
     def import_weights(self, format: str, files: Sequence[Path], out: Path) -> Path:
         """Converts weights of one of `formats` into the weights folder `out`, whose path it returns.

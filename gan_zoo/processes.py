@@ -28,6 +28,8 @@ def make_accelerator(config: TrainConfig, folder: Path) -> Accelerator:
                 f"{name} is not supported: it shards the parameters of two networks that freeze each other in turn; "
                 "use plain data parallelism (torchrun, or accelerate launch --multi_gpu)"
             )
+    if config.threads:
+        torch.set_num_threads(config.threads)
     trackers: list[Any] = [name for name in config.trackers.split(",") if name]
     accelerator = Accelerator(
         mixed_precision="no",  # the trainer enters autocast once a half: Accelerate's casts every output to fp32

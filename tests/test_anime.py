@@ -160,13 +160,14 @@ def test_a_copied_training_picture_is_noticed():
     assert copied["nearest_training_min"] < 0.01 < 0.5 * honest["nearest_training_min"]
 
 
-def test_an_enlarger_learns_beside_a_generator_that_stays_as_it_is(tmp_path, pipeline):
-    """Four times the sides; the weights of its run hold both, and tasks use it unless asked for raw pictures."""
+@pytest.mark.parametrize("scale", [2, 4])
+def test_an_enlarger_learns_beside_a_generator_that_stays_as_it_is(tmp_path, pipeline, scale):
+    """The weights of its run hold both, and tasks use it unless asked for raw pictures."""
     from gan_zoo import hub
 
     folder = tmp_path / "small"
     hub.save(pipeline, folder, plugin="anime", preset="small", card="")
-    plugin = AnimeEnlarger(enlarging.Settings(enlarges=str(folder), feature_size=32))  # pyright: ignore[reportArgumentType]
+    plugin = AnimeEnlarger(enlarging.Settings(enlarges=str(folder), scale=scale, feature_size=32))  # pyright: ignore[reportArgumentType]
     weights = plugin.train(out=tmp_path / "run", steps=2, batch_size=2, evaluate_count=0, trackers="")
     made = plugin.load(str(weights))
     kept = plugin.load(str(folder)).generator.state_dict()
@@ -174,19 +175,19 @@ def test_an_enlarger_learns_beside_a_generator_that_stays_as_it_is(tmp_path, pip
         torch.testing.assert_close(tensor, kept[name], atol=1e-3, rtol=1e-3)
     raw = made([3])
     large = made.enlarge(raw)
-    assert (raw.shape, large.shape) == ((1, 3, 32, 32), (1, 3, 128, 128))
-    torch.testing.assert_close(F.avg_pool2d(large, 4), raw, atol=0.2, rtol=0)  # the same picture
+    assert (raw.shape, large.shape) == ((1, 3, 32, 32), (1, 3, 32 * scale, 32 * scale))
+    torch.testing.assert_close(F.avg_pool2d(large, scale), raw, atol=0.2, rtol=0)  # the same picture
     sizes = [plugin.infer("generate", str(weights), seed=3, count=1, raw=raw)[0].size for raw in (False, True)]
-    assert sizes == [(128, 128), (32, 32)]
+    assert sizes == [(32 * scale, 32 * scale), (32, 32)]
 
 
 def test_what_is_to_be_enlarged_is_softened_by_chance_alone():
     from gan_zoo.plugins.anime.enlarging import shrunk
 
     pictures = torch.rand(4, 3, 32, 32) * 2 - 1
-    plain = shrunk(pictures, lambda *shape: torch.zeros(4, *shape))
+    plain = shrunk(pictures, 4, 0.06, lambda *shape: torch.zeros(4, *shape))
     assert torch.equal(plain, F.avg_pool2d(pictures, 4))
-    soft = shrunk(pictures, lambda *shape: torch.full((4, *shape), 0.5))
+    soft = shrunk(pictures, 4, 0.06, lambda *shape: torch.full((4, *shape), 0.5))
     assert soft.std() < plain.std()
 
 

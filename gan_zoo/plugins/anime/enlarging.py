@@ -1,9 +1,9 @@
-"""Training of the enlarger: pictures made small again, as softly as a generator paints, are to come back."""
+"""Training of an enlarger: pictures made small again, as softly as a generator paints, are to come back."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, Literal, cast
 
 import torch
 import torch.nn.functional as F
@@ -21,8 +21,8 @@ from gan_zoo.plugins.anime.training import Fakes, likeness, projected
 
 CROP = 128  # of the large pictures
 PROTOCOL = (
-    "Pictures held out, 256 px, made small by averaging 4 x 4 pixels and enlarged again, against themselves: KID "
-    '(EfficientNet-Lite2) x1000 and SSIM; "of bicubic" is plain bicubic enlargement.'
+    "Pictures held out, {large} px, made small by averaging {s} x {s} pixels and enlarged again, against themselves: "
+    'KID (EfficientNet-Lite2) x1000 and SSIM; "of bicubic" is plain bicubic enlargement.'
 )
 
 
@@ -31,6 +31,8 @@ class Settings:
     """Hyperparameters of the enlarger."""
 
     enlarges: str = setting("anime-faces-64", "the preset, or weights, whose pictures it enlarges: its weights keep it")
+    scale: Literal[2, 4] = setting(4, "times the sides")
+    rough: float = setting(0.06, "noise, at most, on what is to be enlarged: generators leave some on flat places", 0)
     feature_size: int = setting(128, "pictures are resized to this before the frozen network", 32, multiple=32)
     loss: losses.Loss = setting("hinge", "of both sides (gan_zoo/losses.py)")
     likeness: float = setting(60.0, "weight of the distance from the large picture")
@@ -49,18 +51,19 @@ class AnimeEnlarger(Anime, training="enlarger", known_by="enlarges"):
     def networks(self) -> Networks:
         s = self.settings
         generator = self.load(s.enlarges).generator.requires_grad_(False)
-        return Networks({"enlarger": Enlarger(), "generator": generator}, projected(CROP, s.feature_size))
+        return Networks({"enlarger": Enlarger(scale=s.scale), "generator": generator}, projected(CROP, s.feature_size))
 
     def data(self, source: str | None, split: str, seed: int) -> Data:
-        """Crops of pictures of 256 px; of drawn characters without a source."""
+        """Crops of pictures as large as the generator's enlarged; of drawn characters without a source."""
+        large = max(CROP, self.settings.scale * self.load(self.settings.enlarges).generator.config["resolution"])
         if source is not None:
-            pictures = data.read_pictures(source, split, 256)
+            pictures = data.read_pictures(source, split, large)
         else:
-            pictures = draw_characters(range(200) if split == "train" else range(200, 220), 256)
+            pictures = draw_characters(range(200) if split == "train" else range(200, 220), large)
         return data.Pictures(pictures, seed, split == "train", crop=CROP)
 
     def generate(self, nets: Networks, batch: Batch, step: Step) -> Fakes:
-        made = nets["enlarger"](shrunk(batch["image"], step.rand))
+        made = nets["enlarger"](shrunk(batch["image"], self.settings.scale, self.settings.rough, step.rand))
         return Fakes(real=critics.view(nets, batch["image"]), fake=critics.view(nets, made))
 
     def discriminator_loss(self, nets: Networks, batch: Batch, fakes: Fakes, step: Step) -> Losses:
@@ -72,33 +75,33 @@ class AnimeEnlarger(Anime, training="enlarger", known_by="enlarges"):
         return Losses({"adversarial": answer.loss} | likeness(self.settings, batch, fakes))
 
     def sample(self, nets: Networks, fixed: Fixed) -> Tensor:
-        latent = cast(Any, nets["generator"]).config["latent_dim"]
-        return nets["enlarger"](nets["generator"](fixed.step.randn(latent)[:16]).clamp(-1, 1)).clamp(-1, 1)
+        pipeline = self.pipeline(nets)
+        return pipeline.enlarge(pipeline(range(16)))
 
     def pipeline(self, nets: Networks) -> AnimePipeline:
         return AnimePipeline(cast(AnimeGenerator, nets["generator"]), cast(Enlarger, nets["enlarger"]))
 
     def evaluate(self, pipeline: AnimePipeline, data: Any, count: int) -> Evaluation:
         """What PROTOCOL says."""
-        real, judge, scores = data.pictures, metrics.Judge(), {}
+        real, judge, scores, scale = data.pictures, metrics.Judge(), {}, self.settings.scale
         some = real[:count]
-        small = F.avg_pool2d((some.float() / 127.5) - 1, Enlarger.scale)
-        bicubic = F.interpolate(small, scale_factor=Enlarger.scale, mode="bicubic").clamp(-1, 1)
+        small = F.avg_pool2d((some.float() / 127.5) - 1, scale)
+        bicubic = F.interpolate(small, scale_factor=scale, mode="bicubic").clamp(-1, 1)
         for name, large in (("", pipeline.enlarge(small)), ("_of_bicubic", bicubic)):
             made = images.to_uint8(large)
             scores[f"kid_x1000{name}"] = 1000 * metrics.kid(judge(made), judge.of_real(real)[:count])
             scores[f"ssim{name}"] = float(metrics.ssim(made / 255, some / 255).mean())
-        return Evaluation(scores, PROTOCOL)
+        return Evaluation(scores, PROTOCOL.format(large=some.shape[-1], s=scale))
 
     @property
     def feature_networks(self) -> str:
         return "the discriminator looks through EfficientNet-Lite0, frozen, trained on ImageNet"
 
 
-def shrunk(pictures: Tensor, rand: Rand) -> Tensor:
-    """A quarter of the sides, (B, 3, H, W) -> (B, 3, H / 4, W / 4), blurred and roughened by chance."""
-    small = F.avg_pool2d(pictures, Enlarger.scale)
+def shrunk(pictures: Tensor, scale: int, most: float, rand: Rand) -> Tensor:
+    """(B, 3, H, W) -> (B, 3, H / scale, W / scale), blurred, and roughened by noise of `most` at most, by chance."""
+    small = F.avg_pool2d(pictures, scale)
     soft, rough = rand(2, 1, 1, 1).unbind(1)
     blurred = F.avg_pool2d(F.pad(small, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
     noise = rand(*small.shape[1:]) * 2 - 1
-    return torch.lerp(small, blurred, 0.7 * soft) + 0.06 * rough * noise
+    return torch.lerp(small, blurred, 0.7 * soft) + most * rough * noise

@@ -169,27 +169,28 @@ class AnimeGenerator(ModelMixin, ConfigMixin):
 
 
 class Enlarger(ModelMixin, ConfigMixin):
-    """Pictures (B, 3, H, W) in [-1, 1] -> (B, 3, 4H, 4W), with crisp lines; H and W of any size.
+    """Pictures (B, 3, H, W) in [-1, 1] -> (B, 3, scale x H, scale x W), with crisp lines; H and W of any size.
 
-    What it adds to the bicubically enlarged picture is thought out at H x W, where it is cheap.
+    What it adds to the bicubically enlarged picture is thought out at H x W, where it is cheap. `scale` is 2 or 4.
     """
 
-    scale = 4
-
     @register_to_config
-    def __init__(self, width: int = 48, depth: int = 6):
+    def __init__(self, width: int = 48, depth: int = 6, scale: int = 4):
         super().__init__()
+        if scale not in (2, 4):
+            raise ValueError(f"scale: expected 2 or 4, got {scale}")
+        self.scale = scale
         self.stem = nn.Conv2d(3, width, 3, padding=1)
         self.blocks = nn.Sequential(*[NormBlock(width) for _ in range(depth)])
         self.up1 = nn.Conv2d(width, 32, 3, padding=1)
-        self.up2 = nn.Conv2d(32, 24, 3, padding=1)
-        self.out = nn.Conv2d(24, 3, 3, padding=1)
+        self.up2 = nn.Conv2d(32, 24, 3, padding=1) if scale == 4 else None
+        self.out = nn.Conv2d(24 if scale == 4 else 32, 3, 3, padding=1)
         nn.init.normal_(self.out.weight, std=0.003)  # begins as bicubic enlargement
 
     def forward(self, pictures: Tensor) -> Tensor:
         x = self.stem(pictures)
         x = x + self.blocks(x)
-        for conv in (self.up1, self.up2):
+        for conv in (self.up1,) if self.up2 is None else (self.up1, self.up2):
             bias = cast(Tensor, conv.bias)[:, None, None].to(x.dtype)
             x = F.leaky_relu(doubled_conv(x, cast(Tensor, conv.weight)) + bias, 0.2)
         large = F.interpolate(pictures.float(), scale_factor=self.scale, mode="bicubic", align_corners=False)

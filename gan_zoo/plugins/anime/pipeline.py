@@ -29,7 +29,7 @@ class Whole(nn.Module):
 class AnimePipeline(DiffusionPipeline):
     """Holds the generator. `pipeline(seeds)` gives pictures, in the steps noise, codes, wishes, latents, decode.
 
-    Where there is an enlarger, `enlarge` gives them four times the sides.
+    Where there is an enlarger, `enlarge` gives them two or four times the sides.
     """
 
     _optional_components = ["enlarger"]

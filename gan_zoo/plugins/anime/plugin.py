@@ -392,7 +392,7 @@ class Anime(AnimeTraining):
         made = {"generator": Exported(Whole(generator), inputs, ("picture",), told)}
         if pipeline.enlarger is not None:
             small = torch.zeros(1, 3, 32, 32)
-            told = {"small": "colour planes in [-1, 1]", "picture": "four times the sides"}
+            told = {"small": "colour planes in [-1, 1]", "picture": f"{pipeline.enlarger.scale} times the sides"}
             free = {"small": {2: "height", 3: "width"}}
             made["enlarger"] = Exported(pipeline.enlarger, {"small": small}, ("picture",), told, free)
         return made

@@ -130,11 +130,19 @@ class SeeingGenerator(ModelMixin, ConfigMixin):
         if self.gate is not None:
             with torch.no_grad():
                 logits = self.where(maps).float()
-                gate = torch.sigmoid(GAIN * F.interpolate(logits, scale_factor=4, mode="bilinear")).to(change.dtype)
             if self.smooth:
                 change = change + smoothed(pictures, torch.sigmoid(GAIN * logits)) - pictures
-            change = change * gate
+            change = change * opening(logits).to(change.dtype)
         return pictures + change
+
+    def opened(self, pictures: Tensor) -> Tensor:
+        """(B, 1, H, W) in [0, 1]: how far the gate is open."""
+        return opening(self(pictures, only_gate=True).float())
+
+
+def opening(logits: Tensor) -> Tensor:
+    """A gate's logits (B, 1, H / 4, W / 4) -> how far it is open, (B, 1, H, W) in [0, 1]."""
+    return torch.sigmoid(GAIN * F.interpolate(logits, scale_factor=4, mode="bilinear"))
 
 
 def smoothed(pictures: Tensor, weight: Tensor, side: int = 9) -> Tensor:

@@ -111,10 +111,18 @@ class CycleGANPipeline(DiffusionPipeline):
             raise ValueError(f"direction: these weights do not translate {way.name}")
         side = size or min(picture.shape[2:])
         grain = self.config["grain"] if way == self.ways[0] else 0.0
-        return images.apply_at_side(picture, lambda pictures: self._tiled(network, pictures, grain), side)
+        smooth = isinstance(network, SeeingGenerator) and network.smooth
+        return images.apply_at_side(
+            picture,
+            lambda pictures: self._tiled(network, pictures, grain),
+            side,
+            anew=(lambda pictures: self._tiled(network, pictures, gate=True)) if smooth else None,
+        )
 
-    def _tiled(self, network: Generator, pictures: Tensor, grain: float) -> Tensor:
+    def _tiled(self, network: Generator, pictures: Tensor, grain: float = 0.0, gate: bool = False) -> Tensor:
         def run(windows: Tensor) -> Tensor:
+            if gate:
+                return cast(SeeingGenerator, network).opened(windows.to(self.device, network.dtype)).float().cpu()
             if not grain:
                 return network(windows.to(self.device, network.dtype)).float().cpu()
             noise = grain * torch.randn(windows.shape[1:], generator=torch.Generator().manual_seed(0))
