@@ -31,8 +31,8 @@ def size_of(pipeline: Any) -> int:
 
 
 def used(shelf: MutableMapping[str, Any], key: str) -> None:
-    """`shelf[key]` was asked for just now. While all take more than the limit, what was not asked for the longest leaves
-    its shelf; whoever works with it goes on, and it is loaded again when asked for.
+    """`shelf[key]` was asked for just now. While all take more than the limit, what was not asked for the longest goes;
+    whoever works with it goes on, and it is loaded again when asked for.
     """
     with _lock:
         _, size = _used.pop((id(shelf), key), (shelf, 0))

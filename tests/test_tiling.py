@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from gan_zoo.images import apply_tiled
+from gan_zoo.tiling import apply_at_side, apply_tiled
 
 TILE, OVERLAP = 64, 16
 
@@ -131,3 +131,16 @@ def test_settings_that_cannot_be(settings):
 def test_only_one_picture():
     with pytest.raises(ValueError, match="expected one picture"):
         apply_tiled(torch.zeros(2, 3, 8, 8), lambda x: x)
+
+
+def test_what_is_made_anew_keeps_nothing_of_the_large_picture():
+    """Elsewhere only the change is enlarged, and the picture keeps its own sharpness."""
+    stripes = torch.where(torch.arange(64) % 2 == 0, 1.0, -1.0).expand(1, 3, 64, 64)
+    left = torch.zeros(1, 1, 16, 16)
+    left[..., :8] = 1.0
+    made = apply_at_side(stripes, lambda small: small + 0.1, 16, anew=lambda small: left)
+    assert made[..., :24].std() < 0.05
+    assert made[..., 40:].std() > 0.9
+    torch.testing.assert_close(
+        apply_at_side(stripes, lambda small: small * 0 + 0.5, 64, anew=lambda small: left), 0 * stripes + 0.5
+    )

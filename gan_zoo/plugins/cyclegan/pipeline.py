@@ -8,7 +8,7 @@ import torch
 from diffusers import DiffusionPipeline
 from torch import Tensor, nn
 
-from gan_zoo import images
+from gan_zoo import tiling
 from gan_zoo.features import eyes
 from gan_zoo.plugins.cyclegan.imported import ImportedGenerator
 from gan_zoo.plugins.cyclegan.networks import SeeingGenerator, TranslationGenerator
@@ -112,7 +112,7 @@ class CycleGANPipeline(DiffusionPipeline):
         side = size or min(picture.shape[2:])
         grain = self.config["grain"] if way == self.ways[0] else 0.0
         smooth = isinstance(network, SeeingGenerator) and network.smooth
-        return images.apply_at_side(
+        return tiling.apply_at_side(
             picture,
             lambda pictures: self._tiled(network, pictures, grain),
             side,
@@ -133,7 +133,7 @@ class CycleGANPipeline(DiffusionPipeline):
             return torch.cat([run(some) for some in pictures.split(4)])
         tile = TILE // multiple * multiple
         one = [
-            images.apply_tiled(x, run, tile=tile, overlap=OVERLAP, multiple=multiple, batch=1)
+            tiling.apply_tiled(x, run, tile=tile, overlap=OVERLAP, multiple=multiple, batch=1)
             for x in pictures.split(1)
         ]
         return torch.cat(one)
