@@ -118,6 +118,8 @@ def report(
     crowd: list[str],
     generators: dict[str, dict[str, list[float]]],
     weights: str,
+    shares: dict[str, training.Share],
+    limit: float,
 ) -> str:
     slowest = max(statistics.median(values) for values in seconds.values())
     versions = ", ".join(f"{name} {metadata.version(name)}" for name in ("torch", "diffusers", "gradio"))
@@ -151,6 +153,13 @@ def report(
             "| step | textbook | ours | times as fast |",
             "| --- | --- | --- | --- |",
             *_steps(trained),
+            "",
+            "Where the time of a plugin's own step goes, on the built-in data; a convolution alone (8 x 128 x 32 x 32,",
+            f"3 x 3) reaches {limit:.0f} GFLOP/s here:",
+            "",
+            "| step | seconds | in convolutions and matrix products | their GFLOP/s |",
+            "| --- | --- | --- | --- |",
+            *(f"| {name} | {s.seconds:.2f} | {s.products:.0%} | {s.speed:.0f} |" for name, s in shares.items()),
             "",
             f"{rounds[0]}, {rounds[1]} and {STEPS} interleaved rounds, a new seed each; {weights}.",
             f"{processor()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads of torch.",
@@ -221,7 +230,8 @@ def main() -> None:
         shipped = os.environ.get("GAN_ZOO_WEIGHTS") != folder
         alone = {what: measure(ways, ALONE) for what, ways in answers.generators(args.quick)} if shipped else {}
         trained = {what: measure(ways, STEPS) for what, ways in training.steps(args.quick).items()}
-        text = report(starts, asked, trained, crowd, alone, weights)
+        shares, limit = dict(training.shares()), training.bare()
+        text = report(starts, asked, trained, crowd, alone, weights, shares, limit)
     args.out.parent.mkdir(exist_ok=True)
     args.out.write_text(text)
     print(text)

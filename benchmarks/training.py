@@ -9,15 +9,21 @@ files.
 from __future__ import annotations
 
 import itertools
+import re
+import statistics
+import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.profiler import ProfilerActivity, profile
+from torch.utils.flop_counter import FlopCounterMode
 
+from gan_zoo import registry
 from gan_zoo.contract import Batch, Networks
 from gan_zoo.duel import Duel, adam, seeded_step
 from gan_zoo.plugins.anime.plugin import Anime
@@ -25,8 +31,11 @@ from gan_zoo.plugins.anime.training import Settings as AnimeSettings
 from gan_zoo.plugins.cyclegan.plugin import CycleGAN
 from gan_zoo.plugins.cyclegan.training import Settings as CycleSettings
 from gan_zoo.precision import bf16_is_fast
+from gan_zoo.processes import keep_memory
 
 Way = Callable[[int], object]
+BATCHES = {"anime": 32, "colorize": 8, "cyclegan": 4, "pose": 8}
+PRODUCTS = re.compile(r"conv|::(add|b|badd)?mm$|linear")
 PAPER = CycleSettings(
     generator="resnet", width=64, blocks=9, discriminator="patch", loss="least-squares", augment="", cycle=10.0,
     identity=5.0, pool=False, size=256, load=256,
@@ -37,7 +46,7 @@ def pictures(count: int, side: int) -> Tensor:
     return torch.rand(count, 3, side, side) * 2 - 1
 
 
-def ours(plugin: Any, batch: Batch, betas: tuple[float, float]) -> Way:
+def ours(plugin: Any, batch: Batch, betas: tuple[float, float], **told: Any) -> Way:
     """A step of the trainer, on a batch that stays."""
     nets: Networks = plugin.networks()
     device = torch.device("cpu")
@@ -55,7 +64,8 @@ def ours(plugin: Any, batch: Batch, betas: tuple[float, float]) -> Way:
     count = len(next(iter(batch.values())))
 
     def step(number: int) -> None:
-        here = seeded_step([number], count, index=number)
+        keep_memory()
+        here = seeded_step([number], count, index=number, **told)
         fakes = duel.generate(batch, here)
         duel.d_step(batch, fakes, here)
         duel.g_step(batch, fakes, here)
@@ -117,6 +127,16 @@ def textbook_anime(settings: AnimeSettings, real: Tensor) -> Way:
     return step
 
 
+def usually(step: Way) -> Way:
+    """With memory given back to the system as the C library does it unasked."""
+
+    def run(number: int) -> None:
+        keep_memory(False)
+        step(number)
+
+    return run
+
+
 def steps(quick: bool) -> dict[str, dict[str, Way]]:
     """{what: {"textbook": a step, "ours": a step}}."""
     torch.manual_seed(0)
@@ -125,12 +145,53 @@ def steps(quick: bool) -> dict[str, dict[str, Way]]:
     for side, count in ((128, 4),) if quick else ((256, 1), (128, 4)):
         batch = {"a": pictures(count, side), "b": pictures(count, side)}
         made[f"CycleGAN as published, {side} px, batch {count}"] = {
-            "textbook": textbook_cyclegan(batch),
+            "textbook": usually(textbook_cyclegan(batch)),
             "ours": ours(CycleGAN(replace(PAPER, size=side, load=side)), batch, (0.5, 0.999)),
         }
     real = pictures(64, faces.resolution)
     made["anime, 64 px, batch 64"] = {
-        "textbook": textbook_anime(faces, real),
+        "textbook": usually(textbook_anime(faces, real)),
         "ours": ours(Anime(faces), {"image": real}, (0.0, 0.99)),
     }
     return made
+
+
+class Share(NamedTuple):
+    """Of a step: seconds, the share of them in convolutions and matrix products, and their GFLOP a second."""
+
+    seconds: float
+    products: float
+    speed: float
+
+
+def shares() -> Iterator[tuple[str, Share]]:
+    """Of each plugin's own step, as `python -m gan_zoo train PLUGIN` makes it of the built-in data."""
+    for slug, count in BATCHES.items():
+        plugin: Any = registry.get(slug)
+        torch.manual_seed(0)
+        batch = plugin.data(None, "train", 0).batch(range(count))
+        step = ours(plugin, batch, (0.0, 0.99), stage=plugin.stages()[-1].name)
+        step(0)
+        with FlopCounterMode(display=False) as counter:
+            step(1)
+        with profile(activities=[ProfilerActivity.CPU]) as profiled:
+            start = time.perf_counter()
+            step(2)
+            seconds = time.perf_counter() - start
+        spent = {e.key: e.self_cpu_time_total for e in profiled.key_averages()}
+        products = sum(us for name, us in spent.items() if PRODUCTS.search(name)) / 1e6
+        yield f"{slug}, batch {count}", Share(seconds, products / seconds, counter.get_total_flops() / products / 1e9)
+
+
+def bare() -> float:
+    """GFLOP a second of a convolution alone, in the numbers that the trainer computes with."""
+    kind = torch.bfloat16 if bf16_is_fast(torch.device("cpu")) else torch.float32
+    x = torch.randn(8, 128, 32, 32, dtype=kind).contiguous(memory_format=torch.channels_last)
+    weight = torch.randn(128, 128, 3, 3, dtype=kind)
+    seconds = []
+    with torch.inference_mode():
+        for _ in range(20):
+            start = time.perf_counter()
+            F.conv2d(x, weight, padding=1)
+            seconds.append(time.perf_counter() - start)
+    return 2 * x.numel() * 128 * 9 / statistics.median(seconds) / 1e9

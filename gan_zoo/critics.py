@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from gan_zoo.contract import Networks
-from gan_zoo.layers import FeatureMixer, balanced, halving_head, with_deviation
+from gan_zoo.layers import FeatureMixer, balanced, computed, halving_head, with_deviation
 from gan_zoo.norms import InstanceNorm2d
 
 
@@ -92,10 +92,11 @@ class ProjectedDiscriminator(ModelMixin, ConfigMixin):
         beside: (B, beside, H, W), seen with the pixels. told: (B, told, h, w), brought to the size of what each head
         looks at. y: (B, attributes); then also the logits of the attributes read, (B, attributes).
         """
-        pixels = pictures if beside is None else torch.cat([pictures, beside], dim=1)
+        pixels = computed(pictures if beside is None else torch.cat([pictures, beside], dim=1))
         inputs = [F.pixel_unshuffle(pixels, 4), *self.mixer(maps)]
         if told is not None:
-            inputs = [torch.cat([x, F.adaptive_avg_pool2d(told, x.shape[2:]).to(x.dtype)], dim=1) for x in inputs]
+            sizes = [(x.shape[2], x.shape[3]) for x in inputs]
+            inputs = [torch.cat([x, seen.to(x.dtype)], dim=1) for x, seen in zip(inputs, shrunk(computed(told), sizes))]
         looked = [head(x) for head, x in zip(self.heads, inputs, strict=True)]
         ends = zip(self.ends, looked, strict=True)
         logits = balanced([end(with_deviation(x)).flatten(1).float() for end, x in ends])
@@ -105,6 +106,16 @@ class ProjectedDiscriminator(ModelMixin, ConfigMixin):
         fits = [(wish(y) * look).mean(1, keepdim=True) for wish, look in zip(self.wishes, looks, strict=True)]
         readings = [reading(look) for reading, look in zip(self.readings, looks, strict=True)]
         return logits + torch.cat(fits, dim=1).float(), torch.stack(readings).float().mean(0)
+
+
+def shrunk(x: Tensor, sizes: Sequence[tuple[int, int]]) -> list[Tensor]:
+    """x (B, C, H, W) at each size, by means; the mean of means where they divide each other, which is much cheaper."""
+    made = [x]
+    for h, w in sizes:
+        fits = [y for y in made if not (x.shape[2] % h or x.shape[3] % w or y.shape[2] % h or y.shape[3] % w)]
+        least = min(fits, key=lambda y: y.shape[2] * y.shape[3], default=x)
+        made.append(least if least.shape[2:] == (h, w) else F.adaptive_avg_pool2d(least, (h, w)))
+    return made[1:]
 
 
 class PatchDiscriminator(ModelMixin, ConfigMixin):

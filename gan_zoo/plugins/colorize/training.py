@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from gan_zoo import critics, data, images, losses, metrics
-from gan_zoo.augment import diff_augment, policies
+from gan_zoo.augment import diff_augment_together, policies
 from gan_zoo.config import check_settings, setting
 from gan_zoo.features import FeaturePyramid
 from gan_zoo.plugin import Batch, Data, Evaluation, Fixed, Losses, Networks, Plugin, Step
@@ -202,8 +202,8 @@ class ColorizeTraining(Plugin[Settings, ColorizePipeline]):
         palettes = torch.where(own, batch["palette"], batch["palette"].roll(1, 0))
         painted = generator(batch["lines"], batch["hints"], palettes).under(batch["lines"])
         condition = torch.cat([batch["lines"] * 2 - 1, batch["hints"]], dim=1)
-        together = diff_augment(torch.cat([painted, batch["image"], condition], dim=1), s.augment, step.rand)
-        fake, real, condition = together.split([3, 3, CONDITION], dim=1)
+        together = diff_augment_together((painted, batch["image"], condition), s.augment, step.rand)
+        fake, real, condition = together
         beside = (condition,) if s.model == "pix2pix" else (condition[:, :1], condition)
         fakes = critics.view(nets, fake, *beside), critics.view(nets, real, *beside, graph=False)
         return Fakes(painted, own, *fakes)

@@ -11,7 +11,7 @@ from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
 
 from gan_zoo.features import FeaturePyramid, eyes
-from gan_zoo.layers import NormBlock, doubled, doubled_conv
+from gan_zoo.layers import NormBlock, computed, doubled, doubled_conv
 from gan_zoo.norms import GroupNorm
 from gan_zoo.plugins.pose.skeleton import heatmaps
 from gan_zoo.plugins.pose.warping import LAYERS, PLANES, Warped
@@ -270,7 +270,8 @@ class CoarseGenerator(ModelMixin, ConfigMixin):
         x = torch.cat([source, seen.planes()], dim=1) if warped else source
         x = F.avg_pool2d(x, times) if times > 1 else x
         pose = seen.pose if warped else seen.pose[:, JOINTS : 2 * JOINTS]
-        x = torch.cat([F.pixel_unshuffle(x, 4), pose], dim=1).to(self.dtype)
+        x, pose = computed(x.to(self.dtype)), computed(pose.to(self.dtype))
+        x = torch.cat([F.pixel_unshuffle(x, 4), pose], dim=1)
         h1 = self.in1(F.relu(self.stem_norm(self.stem(x))))
         h2 = self.in2(F.relu(self.down1(h1)))
         h3 = self.middle(F.relu(self.down2(h2)))
@@ -321,7 +322,7 @@ class RefiningGenerator(ModelMixin, ConfigMixin):
     def forward(self, coarse: Tensor, source: Tensor, seen: Warped) -> Tensor:
         """coarse, source (B, 3, H, W), about [-1, 1] -> the refined picture, the same."""
         x = torch.cat([coarse, source, seen.planes()] if self.config["warped"] else [coarse, source], dim=1)
-        h = self.in1(F.relu(self.stem(F.pixel_unshuffle(x, 4).to(self.dtype))))
+        h = self.in1(F.relu(self.stem(F.pixel_unshuffle(computed(x.to(self.dtype)), 4))))
         m = self.down(h)
         if self.pose is not None:
             pose = self.pose(seen.pose.to(self.dtype))
