@@ -32,6 +32,8 @@ class Settings:
 
     enlarges: str = setting("anime-faces-64", "the preset, or weights, whose pictures it enlarges: its weights keep it")
     scale: Literal[2, 4] = setting(4, "times the sides")
+    width: int = setting(48, "channels of the enlarger", 16, multiple=16)
+    depth: int = setting(6, "residual blocks of the enlarger", 1)
     rough: float = setting(0.06, "noise, at most, on what is to be enlarged: generators leave some on flat places", 0)
     feature_size: int = setting(128, "pictures are resized to this before the frozen network", 32, multiple=32)
     loss: losses.Loss = setting("hinge", "of both sides (gan_zoo/losses.py)")
@@ -51,7 +53,9 @@ class AnimeEnlarger(Anime, training="enlarger", known_by="enlarges"):
     def networks(self) -> Networks:
         s = self.settings
         generator = self.load(s.enlarges).generator.requires_grad_(False)
-        return Networks({"enlarger": Enlarger(scale=s.scale), "generator": generator}, projected(CROP, s.feature_size))
+        return Networks(
+            {"enlarger": Enlarger(s.width, s.depth, s.scale), "generator": generator}, projected(CROP, s.feature_size)
+        )
 
     def data(self, source: str | None, split: str, seed: int) -> Data:
         """Crops of pictures as large as the generator's enlarged; of drawn characters without a source."""
