@@ -23,7 +23,7 @@ from gan_zoo.plugins.cyclegan.imported import ImportedGenerator
 from gan_zoo.plugins.cyclegan.networks import SeeingGenerator, TranslationGenerator, smoothed
 from gan_zoo.plugins.cyclegan.pipeline import CycleGANPipeline, Way
 from gan_zoo.plugins.cyclegan.plugin import CycleGAN
-from gan_zoo.plugins.cyclegan.training import POOL, Settings, pooled, unevenness
+from gan_zoo.plugins.cyclegan.training import POOL, Settings, pooled
 from gan_zoo.plugins.cyclegan.unpaired import read_domains
 
 TINY: dict[str, Any] = {"width": 16, "blocks": 1, "size": 64, "load": 72, "judged_at": 64, "drawn": 10}
@@ -329,23 +329,11 @@ def test_stripes_of_a_thing_are_smoothed_and_its_surroundings_do_not_bleed_in():
         SeeingGenerator(48, smooth=True)
 
 
-def test_a_coat_of_one_colour_is_even_whatever_the_colour():
-    net = SeeingGenerator(48, gated=True, smooth=True)
-    assert net.gate is not None
-    torch.nn.init.zeros_(net.gate.out.weight)
-    torch.nn.init.constant_(net.gate.out.bias, 9.0)  # pyright: ignore[reportArgumentType]
-    pictures = torch.rand(2, 3, 64, 64) * 2 - 1
-    brown = smoothed(pictures, torch.ones(2, 1, 16, 16)) + torch.tensor([0.3, 0.1, -0.2])[:, None, None]
-    pied = brown + 0.4 * (torch.arange(64) < 32)
-    assert unevenness(net, pictures, brown) < 0.01
-    assert 0.15 < unevenness(net, pictures, pied) < 0.25
-
-
 def test_one_way_learns_while_the_other_stays(tmp_path):
     small = TINY | {"generator": "seeing", "width": 48, "things": (147, 388), "smooth": True}
     options = {"steps": 2, "batch_size": 2, "evaluate_count": 0, "trackers": ""}
     first = CycleGAN(Settings(**small)).train(out=tmp_path / "first", **options)
-    one_way = CycleGAN(Settings(**small | {"only": "back", "things_back": (340, 340), "cycle": 0.0, "even": 1.0}))
+    one_way = CycleGAN(Settings(**small | {"only": "back", "things_back": (340, 340), "cycle": 0.0}))
     second = one_way.train(out=tmp_path / "second", init=str(first), **options)
     before, after = one_way.load(str(first)), one_way.load(str(second))
     assert before.forth and before.back and after.forth and after.back
@@ -359,7 +347,6 @@ def test_one_way_learns_while_the_other_stays(tmp_path):
     ("settings", "message"),
     [
         ({"things_back": (340, 340)}, "things_back: expected two classes beside those of things"),
-        ({"even": 1.0}, "even: of what is painted on smoothed things"),
         ({"smooth": True}, "smooth: within the gate of things, which are not named"),
         ({"only": "A2B"}, "only: expected both, forth or back, got 'A2B'"),
     ],

@@ -19,7 +19,7 @@ from gan_zoo.features import FeaturePyramid, classifier
 from gan_zoo.plugin import Batch, Data, Evaluation, Fixed, Losses, Networks, Plugin, Stage, Step
 from gan_zoo.plugins.cyclegan.drawn import SEASONS
 from gan_zoo.plugins.cyclegan.imported import ImportedGenerator
-from gan_zoo.plugins.cyclegan.networks import SeeingGenerator, TranslationGenerator, smoothed
+from gan_zoo.plugins.cyclegan.networks import SeeingGenerator, TranslationGenerator
 from gan_zoo.plugins.cyclegan.pipeline import CycleGANPipeline, Generator
 from gan_zoo.plugins.cyclegan.unpaired import Unpaired, read_domains, read_neutral
 
@@ -53,7 +53,6 @@ class Settings:
         (), "of the way back, if other things, told by their pattern at half the scale (zebras: 340,340)"
     )
     smooth: bool = setting(False, "the way back paints on things whose pattern is smoothed away: stripes to a coat")
-    even: float = setting(0.0, "weight of how far a smoothed thing's new colours vary from place to place: one coat")
     identity: float = setting(0.0, "weight of |A(y) - y| of pictures that are of the target already (paper: cycle / 2)")
     only: Literal["both", "forth", "back"] = setting("both", "the way that learns; the other stays as --init has it")
     pool: bool = setting(False, "D sees fakes of the last steps too (Shrivastava et al. 2017)")
@@ -78,8 +77,6 @@ class Settings:
             raise ValueError(f"things_back: expected two classes beside those of things, got {self.things_back}")
         if self.smooth and not self.things:
             raise ValueError("smooth: within the gate of things, which are not named")
-        if self.even > 0 and not self.smooth:
-            raise ValueError("even: of what is painted on smoothed things, but smooth is false")
         policies(self.augment)
 
 
@@ -192,8 +189,6 @@ class CycleGANTraining(Plugin[Settings, CycleGANPipeline]):
                     terms[f"coarse_cycle_{x}"] = s.coarse_cycle * coarse
             if s.identity > 0:
                 terms[f"identity_{y}"] = s.identity * F.l1_loss(nets[net](batch[y]), batch[y])
-            if s.even > 0 and net == "back" and step.index % s.lazy == 0:
-                terms[f"even_{y}"] = s.even * s.lazy * unevenness(nets[net], batch[x], fakes.made[y])
             if "neutral" in batch and leave > 0:
                 terms[f"leave_{y}"] = leave * F.l1_loss(nets[net](batch["neutral"]), batch["neutral"])
         if s.things and step.index % s.lazy == 0:
@@ -284,20 +279,6 @@ def evidence_of(pictures: Tensor, things: tuple[int, ...], factors: tuple[int, i
         for factor in factors
     ]
     return torch.cat([F.interpolate(p, size, mode="bilinear") for p in seen], dim=1)
-
-
-def unevenness(network: Any, pictures: Tensor, made: Tensor) -> Tensor:
-    """Mean distance, within the gate, of what was painted on the smoothed picture from its mean there, at an eighth of
-    the size: an animal's light and shade stay as they were, and its coat is of one colour.
-    """
-    with torch.no_grad():
-        opened = F.avg_pool2d(network.opened(pictures), 4)
-        flat = smoothed(pictures, opened)
-        weight = F.avg_pool2d(opened, 2)
-    painted = F.avg_pool2d((made - flat).float(), 8)
-    total = weight.sum((2, 3), keepdim=True) + 1e-3
-    mean = (weight * painted).sum((2, 3), keepdim=True) / total
-    return ((painted - mean).abs() * weight).sum((2, 3), keepdim=True).div(total).mean()
 
 
 def gate_loss(logits: Tensor, seen: Tensor) -> Tensor:
