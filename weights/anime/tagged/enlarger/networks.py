@@ -1,0 +1,2 @@
+from gan_zoo.plugins.anime.networks import AnimeGenerator
+from gan_zoo.plugins.anime.networks import Enlarger
