@@ -63,6 +63,9 @@ __all__ = [
 ]  # fmt: skip
 
 
+MISSING = object()
+
+
 class Plugin(GAN[S, P]):
     """Base class of all GANs of the zoo: a GAN with what is the same for all of them."""
 
@@ -90,9 +93,11 @@ class Plugin(GAN[S, P]):
         Raises ValueError for an unknown preset, and what `load` raises.
         """
         key = self.preset(preset).name if preset is None else preset
-        if (pipeline := self._pipelines.get(key)) is None:  # a preset that is slow to come holds up nobody else
+        pipeline: Any = self._pipelines.get(key, MISSING)
+        if pipeline is MISSING:  # a preset that is slow to come holds up nobody who uses another
             with self._loading:
-                if (pipeline := self._pipelines.get(key)) is None:
+                pipeline = self._pipelines.get(key, MISSING)
+                if pipeline is MISSING:
                     pipeline = self.load(key, device="cuda" if torch.cuda.is_available() else "cpu")
                     self._pipelines[key] = pipeline
         memory.used(self._pipelines, key)

@@ -26,10 +26,12 @@ def keep_memory(keeps: bool = True) -> None:
     to a fifth of its time. What answers take comes and goes, so training alone does this.
     """
     with suppress(AttributeError, OSError, TypeError):  # another C library than glibc
-        mallopt = ctypes.CDLL(None).mallopt
+        library = ctypes.CDLL(None)
         kept, usual = (0, 2**31 - 1, 2**26), (2**16, 2**17, 2**17)
         for name, value in zip((-4, -1, -2), kept if keeps else usual):  # M_MMAP_MAX, M_TRIM_THRESHOLD, M_TOP_PAD
-            mallopt(name, value)
+            library.mallopt(name, value)
+        if not keeps:
+            library.malloc_trim(0)
 
 
 def make_accelerator(config: TrainConfig, folder: Path) -> Accelerator:
@@ -40,7 +42,6 @@ def make_accelerator(config: TrainConfig, folder: Path) -> Accelerator:
                 f"{name} is not supported: it shards the parameters of two networks that freeze each other in turn; "
                 "use plain data parallelism (torchrun, or accelerate launch --multi_gpu)"
             )
-    keep_memory()
     if config.threads:
         torch.set_num_threads(config.threads)
     trackers: list[Any] = [name for name in config.trackers.split(",") if name]

@@ -26,7 +26,7 @@ from gan_zoo.config import Progress, Stop, TrainConfig, learning_rate, position,
 from gan_zoo.contract import GAN, Batch, Evaluation, Fakes, Fixed, Preset, Stage, Step
 from gan_zoo.duel import Duel, named, not_finite, seeded_step
 from gan_zoo.errors import one_line
-from gan_zoo.processes import Signals, hardware, make_accelerator, mean_over_processes
+from gan_zoo.processes import Signals, hardware, keep_memory, make_accelerator, mean_over_processes
 from gan_zoo.run_folder import RunFolder
 from gan_zoo.state import RunState, fresh_networks
 
@@ -83,8 +83,7 @@ class Trainer:
         self.accelerator = make_accelerator(self.config, self.folder.path)
         self.device = self.accelerator.device
         self.processes, self.rank = self.accelerator.num_processes, self.accelerator.process_index
-        asked = self.config.precision
-        self.bf16 = asked == "bf16" or (asked == "auto" and precision.bf16_is_fast(self.device))
+        self.bf16 = config.precision == "bf16" or (config.precision == "auto" and precision.bf16_is_fast(self.device))
         self.folder.check(resume)
         self.state = RunState(fresh_networks(self.plugin, config.seed, self.device))
         self._read_data()
@@ -179,10 +178,12 @@ class Trainer:
         if self.accelerator.log_with:
             self.accelerator.init_trackers("logs", config=dataclasses.asdict(self.config))
         self.signals.open()
+        keep_memory()
         self.accelerator.wait_for_everyone()
 
     def _close(self) -> None:
         self.signals.close()
+        keep_memory(False)
         self.batches.close()
         self.folder.release()
 
@@ -431,12 +432,11 @@ class Trainer:
 
     def _go_on(self) -> None:
         """Everything as the last checkpoint has it; from the beginning if there is none yet."""
-        main = self.accelerator.is_main_process
         saved = saving.read(self.folder.path, self.accelerator, plugin=self.plugin.slug)
         if saved is not None:
             self.state.progress = Progress(**saved.common["progress"])
         self.enter_stage()
-        if main:
+        if self.accelerator.is_main_process:
             self.folder.forget_log_after(self.progress.updates)
         if saved is None:
             return

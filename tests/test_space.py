@@ -153,7 +153,7 @@ def test_anime_draws_on_the_device_of_its_networks() -> None:
 
 def test_loading_chooses_the_device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     chosen: list[Any] = []
-    monkeypatch.setattr(Mirror, "load", lambda self, preset, device: chosen.append(device) or Mirror)
+    monkeypatch.setattr(Mirror, "load", lambda self, preset, device: chosen.append(device))
     for cuda in (True, False):
         monkeypatch.setattr(torch.cuda, "is_available", lambda cuda=cuda: cuda)
         plugin = Mirror({})
