@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from gan_zoo.precision import computed_in
+
 
 class FrozenConv(torch.autograd.Function):
     """Convolution, bias and ReLU6 with frozen weights, whose backward reaches the input only.
@@ -38,19 +40,16 @@ class FrozenConv(torch.autograd.Function):
         weight, mirrored, *y = ctx.saved_tensors
         if y:
             grad = torch.ops.aten.hardtanh_backward(grad, y[0], 0.0, 6.0)
-        k, padding = mirrored.shape[-1], mirrored.shape[-1] // 2
-        if ctx.stride == 2 and ctx.groups == 1:
-            before, h, w = k // 2 - 1, 2 * grad.shape[2], 2 * grad.shape[3]
-            grad = F.conv_transpose2d(grad, weight, None, 2)[:, :, before : before + h, before : before + w]
-            return grad, None, None, None, None, None, None
-        if ctx.stride == 2:  # zeros between the gradients make it a stride-1 convolution
-            b, c, h, w = grad.shape
+        k, (b, c, h, w) = mirrored.shape[-1], grad.shape
+        if ctx.stride == 1:
+            grad = F.conv2d(grad, mirrored, None, 1, k // 2, groups=ctx.groups)
+        elif ctx.groups == 1:
+            before = k // 2 - 1
+            grad = F.conv_transpose2d(grad, weight, None, 2)[:, :, before : before + 2 * h, before : before + 2 * w]
+        else:  # zeros between the gradients make it a stride-1 convolution
             spread = grad.new_zeros(b, 2 * h, 2 * w, c).permute(0, 3, 1, 2)  # channels_last
             spread[:, :, ::2, ::2] = grad
-            grad, padding = spread, k // 2 + 1
-        grad = F.conv2d(grad, mirrored, None, 1, padding, groups=ctx.groups)
-        if ctx.stride == 2:
-            grad = grad[:, :, : grad.shape[2] - 2, : grad.shape[3] - 2]
+            grad = F.conv2d(spread, mirrored, None, 1, k // 2 + 1, groups=ctx.groups)[:, :, : 2 * h, : 2 * w]
         return grad, None, None, None, None, None, None
 
 
@@ -152,7 +151,7 @@ class FeaturePyramid(nn.Module):
             x = F.interpolate(x, size=(self.size, self.size), mode="bilinear", align_corners=False)
         x = x * (127.5 / 128) + (0.5 / 128)
         kind, maps = x.device.type, []
-        dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else torch.float32
+        dtype = computed_in(x.device, torch.float32)
         x = x.to(dtype).contiguous(memory_format=torch.channels_last)
         with torch.autocast(kind, enabled=False):
             for stage in self._stages_as(dtype):

@@ -11,12 +11,12 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from gan_zoo.norms import GroupNorm
+from gan_zoo.precision import computed_in
 
 
 def computed(x: Tensor) -> Tensor:
     """In the type that networks compute in here: a cast before what moves much is half as dear as one after it."""
-    kind = x.device.type
-    return x.to(torch.get_autocast_dtype(kind)) if torch.is_autocast_enabled(kind) else x
+    return x.to(computed_in(x.device, x.dtype))
 
 
 def doubled(x: Tensor) -> Tensor:
@@ -47,8 +47,7 @@ def _kept_kernel(weight: nn.Parameter) -> Tensor:
     """Kept with the parameter until its numbers change, which fused optimisers do without a new `_version`; of the type
     that is computed in.
     """
-    kind = weight.device.type
-    dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else weight.dtype
+    dtype = computed_in(weight.device, weight.dtype)
     state = (int(torch.hash_tensor(weight).view(torch.int64)), dtype)
     kept = getattr(weight, "doubled", None)
     if kept is None or kept[0] != state:

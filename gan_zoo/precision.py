@@ -21,6 +21,12 @@ def bf16_is_fast(device: torch.device) -> bool:
     return device.type == "cuda" and torch.cuda.is_bf16_supported()
 
 
+def computed_in(device: torch.device, otherwise: torch.dtype) -> torch.dtype:
+    """The type that networks compute in here: autocast's, or `otherwise` without it."""
+    kind = device.type
+    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else otherwise
+
+
 def answering(device: torch.device, rough: bool) -> AbstractContextManager[Any]:
     """Inside, networks compute in bfloat16 if `rough` and where that is fast; what they give may be of that type."""
     return torch.autocast(device.type, torch.bfloat16, enabled=rough and bf16_is_fast(device))

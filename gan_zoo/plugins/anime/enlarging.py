@@ -59,7 +59,7 @@ class AnimeEnlarger(Anime, training="enlarger", known_by="enlarges"):
 
     def data(self, source: str | None, split: str, seed: int) -> Data:
         """Crops of pictures as large as the generator's enlarged; of drawn characters without a source."""
-        large = max(CROP, self.settings.scale * self.load(self.settings.enlarges).generator.config["resolution"])
+        large = max(CROP, self.settings.scale * self.ready(self.settings.enlarges).generator.config["resolution"])
         if source is not None:
             pictures = data.read_pictures(source, split, large)
         else:

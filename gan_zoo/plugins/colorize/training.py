@@ -202,8 +202,8 @@ class ColorizeTraining(Plugin[Settings, ColorizePipeline]):
         palettes = torch.where(own, batch["palette"], batch["palette"].roll(1, 0))
         painted = generator(batch["lines"], batch["hints"], palettes).under(batch["lines"])
         condition = torch.cat([batch["lines"] * 2 - 1, batch["hints"]], dim=1)
-        together = diff_augment_together((painted, batch["image"], condition), s.augment, step.rand)
-        fake, real, condition = together
+        pictures = (painted, batch["image"], condition)
+        fake, real, condition = diff_augment_together(pictures, s.augment, step.rand)
         beside = (condition,) if s.model == "pix2pix" else (condition[:, :1], condition)
         fakes = critics.view(nets, fake, *beside), critics.view(nets, real, *beside, graph=False)
         return Fakes(painted, own, *fakes)

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from gan_zoo.features import FeaturePyramid, eyes
 from gan_zoo.layers import NormBlock, doubled, doubled_conv
 from gan_zoo.norms import GroupNorm
+from gan_zoo.precision import computed_in
 
 GAIN = 3.0  # of a gate's logits: open or shut, but at the outline
 
@@ -104,8 +105,7 @@ class SeeingGenerator(ModelMixin, ConfigMixin):
 
     def see(self, pictures: Tensor) -> list[Tensor]:
         """Feature maps of pictures, finest first, in the type that the networks compute in."""
-        kind = pictures.device.type
-        dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else self.dtype
+        dtype = computed_in(pictures.device, self.dtype)
         return [m.to(dtype) for m in eyes(pictures.device)(pictures)]
 
     def where(self, maps: Sequence[Tensor]) -> Tensor:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple, cast
 
 import torch
@@ -14,6 +16,7 @@ from gan_zoo.plugins.cyclegan.imported import ImportedGenerator
 from gan_zoo.plugins.cyclegan.networks import SeeingGenerator, TranslationGenerator
 
 Generator = TranslationGenerator | SeeingGenerator | ImportedGenerator
+Run = Callable[[Tensor], Tensor]
 
 TILE = 1024  # a picture up to this side goes through the networks in one piece
 OVERLAP = 128
@@ -111,29 +114,30 @@ class CycleGANPipeline(DiffusionPipeline):
             raise ValueError(f"direction: these weights do not translate {way.name}")
         side = size or min(picture.shape[2:])
         grain = self.config["grain"] if way == self.ways[0] else 0.0
-        smooth = isinstance(network, SeeingGenerator) and network.smooth
-        return tiling.apply_at_side(
-            picture,
-            lambda pictures: self._tiled(network, pictures, grain),
-            side,
-            anew=(lambda pictures: self._tiled(network, pictures, gate=True)) if smooth else None,
-        )
+        run, multiple, anew = self._windows(network, network), cast(int, network.multiple), None
+        if isinstance(network, SeeingGenerator) and network.smooth:
+            anew = partial(_tiled, run=self._windows(network, network.opened), multiple=multiple)
+        run = _grained(run, grain) if grain else run
+        return tiling.apply_at_side(picture, partial(_tiled, run=run, multiple=multiple), side, anew)
 
-    def _tiled(self, network: Generator, pictures: Tensor, grain: float = 0.0, gate: bool = False) -> Tensor:
-        def run(windows: Tensor) -> Tensor:
-            if gate:
-                return cast(SeeingGenerator, network).opened(windows.to(self.device, network.dtype)).float().cpu()
-            if not grain:
-                return network(windows.to(self.device, network.dtype)).float().cpu()
-            noise = grain * torch.randn(windows.shape[1:], generator=torch.Generator().manual_seed(0))
-            return network((windows + noise).to(self.device, network.dtype)).float().cpu() - noise
+    def _windows(self, network: Generator, function: Run) -> Run:
+        """A function of pictures that are where the network is, and of its type, as one of pictures on the CPU."""
+        return lambda windows: function(windows.to(self.device, network.dtype)).float().cpu()
 
-        multiple = cast(int, network.multiple)
-        if max(pictures.shape[2:]) <= TILE and not any(side % multiple for side in pictures.shape[2:]):
-            return torch.cat([run(some) for some in pictures.split(4)])
-        tile = TILE // multiple * multiple
-        one = [
-            tiling.apply_tiled(x, run, tile=tile, overlap=OVERLAP, multiple=multiple, batch=1)
-            for x in pictures.split(1)
-        ]
-        return torch.cat(one)
+
+def _grained(run: Run, grain: float) -> Run:
+    def grained(windows: Tensor) -> Tensor:
+        noise = grain * torch.randn(windows.shape[1:], generator=torch.Generator().manual_seed(0))
+        return run(windows + noise) - noise
+
+    return grained
+
+
+def _tiled(pictures: Tensor, run: Run, multiple: int) -> Tensor:
+    if max(pictures.shape[2:]) <= TILE and not any(side % multiple for side in pictures.shape[2:]):
+        return torch.cat([run(some) for some in pictures.split(4)])
+    tile = TILE // multiple * multiple
+    one = [
+        tiling.apply_tiled(x, run, tile=tile, overlap=OVERLAP, multiple=multiple, batch=1) for x in pictures.split(1)
+    ]
+    return torch.cat(one)

@@ -154,15 +154,16 @@ class CycleGANTraining(Plugin[Settings, CycleGANPipeline]):
     def generate(self, nets: Networks, batch: Batch, step: Step) -> Fakes:
         """Both translations. D sees a picture and its translation augmented alike."""
         made, real, fake = {}, {}, {}
+        judged = {way.y for way in self.learned}
         for way in SIDES:
-            shown = [batch[way.x]]
-            if way in self.learned:
+            if way.y in judged:
                 made[way.y] = nets[way.net](batch[way.x])
-                shown.append(made[way.y])
-            together = diff_augment_together(tuple(shown), self.settings.augment, step.rand)
-            real[way.x] = critics.view(nets, together[0], graph=False)
-            if way in self.learned:
-                fake[way.y] = critics.view(nets, together[1])
+            shown = [batch[way.x], *([made[way.y]] if way.y in judged else [])]
+            picture, *translation = diff_augment_together(shown, self.settings.augment, step.rand)
+            if way.x in judged:
+                real[way.x] = critics.view(nets, picture, graph=False)
+            if translation:
+                fake[way.y] = critics.view(nets, translation[0])
         return Fakes(made, fake, real)
 
     def discriminator_loss(self, nets: Networks, batch: Batch, fakes: Fakes, step: Step) -> Losses:
@@ -199,12 +200,13 @@ class CycleGANTraining(Plugin[Settings, CycleGANPipeline]):
         """Both gates learn where Lite0's classifier is sure that there is such a thing, or that there is none."""
         pictures = torch.cat([batch["a"], batch["b"]])
         shown = torch.cat([pictures, batch["neutral"]]) if "neutral" in batch else pictures
-        terms, s = {}, self.settings
+        s, terms, seen = self.settings, {}, {}
         for net, *_ in self.learned:
-            other = net == "back" and s.things_back
-            seen = evidence_of(pictures, s.things_back if other else s.things, (1, 2) if other else (2, 4))
-            seen = F.pad(seen, (0, 0, 0, 0, 0, 0, 0, len(shown) - len(pictures)))  # on neutral ones there is nothing
-            terms[f"gate_{net}"] = gate_loss(nets[net](shown, only_gate=True), seen)
+            lesson = (s.things_back, (1, 2)) if net == "back" and s.things_back else (s.things, (2, 4))
+            if lesson not in seen:  # both gates may have the same
+                there = evidence_of(pictures, *lesson)
+                seen[lesson] = F.pad(there, (0, 0, 0, 0, 0, 0, 0, len(shown) - len(pictures)))  # none on neutral ones
+            terms[f"gate_{net}"] = gate_loss(nets[net](shown, only_gate=True), seen[lesson])
         return terms
 
     def sample(self, nets: Networks, fixed: Fixed) -> Tensor:
