@@ -309,13 +309,17 @@ class Pictures:
         numbers = torch.arange(samples.start, samples.stop)
         return sample_rows(numbers, len(self), self.seed, self.stream) if self.training else numbers % len(self)
 
+    def mirrored(self, samples: range) -> Tensor:
+        """Which of these samples are mirrored, bool (B,), in training."""
+        return sample_flips(torch.arange(samples.start, samples.stop), self.seed, self.stream)
+
     def some(self, samples: range) -> Tensor:
         """The samples with these numbers, (B, C, H, W) in [-1, 1]."""
         pictures = self.pictures[self.rows(samples)]
         if not self.training:
             return to_float(pictures)
+        pictures = flip(pictures, self.mirrored(samples))
         numbers = torch.arange(samples.start, samples.stop)
-        pictures = flip(pictures, sample_flips(numbers, self.seed, self.stream))
         if self.crop:
             pictures = sample_crops(pictures, self.crop, numbers, self.seed, 1000 + self.stream)
         return to_float(pictures)

@@ -76,7 +76,7 @@ class AnimeEnlarger(Anime, training="enlarger", known_by="enlarges"):
 
     def generator_loss(self, nets: Networks, batch: Batch, fakes: Fakes, step: Step) -> Losses:
         answer = losses.g_loss(self.settings.loss, nets["discriminator"], fakes.fake, fakes.real)
-        return Losses({"adversarial": answer.loss} | likeness(self.settings, batch, fakes))
+        return Losses({"adversarial": answer.loss} | likeness(self.settings, fakes))
 
     def sample(self, nets: Networks, fixed: Fixed) -> Tensor:
         pipeline = self.pipeline(nets)

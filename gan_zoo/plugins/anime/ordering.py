@@ -66,7 +66,7 @@ class AnimeCharacters(Anime, training="characters", known_by="conditional"):
         return attributes.settle(super().noise(batch, step), batch["details"])
 
     def generator_loss(self, nets: Networks, batch: Batch, fakes: Fakes, step: Step) -> Losses:
-        return Losses(super().generator_loss(nets, batch, fakes, step).terms | likeness(self.settings, batch, fakes))
+        return Losses(super().generator_loss(nets, batch, fakes, step).terms | likeness(self.settings, fakes))
 
     def judge_of_labels(self) -> tuple[readback.Reader, str]:
         count = self.settings.judged_by

@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from gan_zoo import critics, data, images, losses, metrics
-from gan_zoo.augment import diff_augment, policies
+from gan_zoo.augment import diff_augment, diff_augment_together, policies
 from gan_zoo.config import check_settings, setting
 from gan_zoo.data import to_float
 from gan_zoo.features import FeaturePyramid
@@ -23,6 +23,7 @@ from gan_zoo.plugins.anime import attributes, readback
 from gan_zoo.plugins.anime.networks import AnimeGenerator, ResidualDiscriminator
 from gan_zoo.plugins.anime.pipeline import AnimePipeline
 from gan_zoo.plugins.anime.readback import draw_characters
+from gan_zoo.plugins.anime.telling import codes_of
 
 MOST_REAL = 10_000  # pictures held out that a score looks at, of a set too large for memory
 
@@ -41,6 +42,9 @@ class Settings:
     r1: float = setting(1.0, "weight of the R1 penalty; the projected discriminator goes without")
     r1_every: int = setting(16, "steps of D between two penalties, which weigh as much more (StyleGAN2's lazy R1)", 1)
     drawn: int = setting(2000, "characters of the built-in data", 20)
+    told: int = setting(0, "numbers of the noise that tell real pictures, which half of all fakes are compared with", 0)
+    likeness: float = setting(2.0, "weight of the distance from the picture told, of its pixels")
+    perceptual: float = setting(2.0, "weight of the same distance in the frozen network's features")
     reading: float = setting(0.3, "weight of the labels read off the pictures, for both sides, where there are labels")
 
     def __post_init__(self) -> None:
@@ -52,20 +56,31 @@ class Settings:
                 f"times {2 ** (len(self.channels) - 1)} px"
             )
         policies(self.augment)
+        if self.told > self.latent_dim:
+            raise ValueError(f"told {self.told}: expected at most latent_dim, {self.latent_dim}")
+        if self.told and (self.discriminator != "projected" or not self.likeness + self.perceptual > 0):
+            raise ValueError("told: expected discriminator projected, and a weight: likeness, perceptual, or both")
 
 
 class Faces(data.Pictures):
-    """Square faces, their labels (N, L) if any, and the training split's, among which copies are looked for."""
+    """Square faces, their labels (N, L) and codes (2, N, told), mirrored ones second, if any; and the training split's,
+    among which copies are looked for.
+    """
 
     def __init__(
-        self, pictures: Any, training_pictures: Any, seed: int, training: bool, labels: Tensor | None = None
+        self, pictures: Any, training_pictures: Any, seed: int, training: bool, labels: Tensor | None = None,
+        codes: Tensor | None = None,
     ):  # fmt: skip
         super().__init__(pictures, seed, training)
-        self.training_pictures, self.labels = training_pictures, labels
+        self.training_pictures, self.labels, self.codes = training_pictures, labels, codes
 
     def batch(self, samples: range) -> Batch:
-        found = super().batch(samples)
-        return found if self.labels is None else found | {"labels": self.labels[self.rows(samples)]}
+        found, rows = super().batch(samples), self.rows(samples)
+        if self.labels is not None:
+            found["labels"] = self.labels[rows]
+        if self.codes is not None:
+            found["codes"] = self.codes[self.mirrored(samples).long(), rows]
+        return found
 
     @cached_property
     def all(self) -> tuple[Tensor, Tensor | None]:
@@ -139,9 +154,12 @@ class AnimeTraining(Plugin[Settings, AnimePipeline]):
     def data(self, source: str | None, split: str, seed: int) -> Data:
         s = self.settings
         if source is None:
+            if s.told:
+                raise ValueError("told: expected data, got none; the built-in characters are told by their attributes")
             return Characters(split, s.resolution, s.drawn, seed, self.vocabulary)
         pictures = {name: data.read_pictures(source, name, s.resolution) for name in {split, "train"}}
-        return Faces(pictures[split], pictures["train"], seed, split == "train", self.labels(source, split))
+        codes = codes_of(pictures[split], s.told) if s.told and split == "train" else None
+        return Faces(pictures[split], pictures["train"], seed, split == "train", self.labels(source, split), codes)
 
     def labels(self, source: str, split: str) -> Tensor | None:
         """Of the rows of a split, (N, L), as places in the vocabulary; None where there is none."""
@@ -152,13 +170,18 @@ class AnimeTraining(Plugin[Settings, AnimePipeline]):
         return self.vocabulary.one_hot(batch["labels"]) if self.vocabulary.size else None
 
     def noise(self, batch: Batch, step: Step) -> Tensor:
-        """z (B, latent_dim)."""
-        return step.randn(self.settings.latent_dim)
+        """z (B, latent_dim). Of every second picture it tells the real one, where there are codes."""
+        z = step.randn(self.settings.latent_dim)
+        if "codes" in batch:
+            z[_of_half(step), : self.settings.told] = batch["codes"][_of_half(step)]
+        return z
 
     def generate(self, nets: Networks, batch: Batch, step: Step) -> Fakes:
-        made = nets["generator"](self.noise(batch, step), y=self.wishes(batch))
-        real = diff_augment(batch["image"], self.settings.augment, step.rand)
-        fake = diff_augment(made, self.settings.augment, step.rand)
+        made, policy = nets["generator"](self.noise(batch, step), y=self.wishes(batch)), self.settings.augment
+        if "codes" in batch:  # what is compared stays comparable
+            real, fake = diff_augment_together([batch["image"], made], policy, step.rand)
+        else:
+            real, fake = (diff_augment(pictures, policy, step.rand) for pictures in (batch["image"], made))
         return Fakes(real=critics.view(nets, real), fake=critics.view(nets, fake))
 
     def critic(self, nets: Networks, batch: Batch) -> losses.Critic:
@@ -185,7 +208,8 @@ class AnimeTraining(Plugin[Settings, AnimePipeline]):
 
     def generator_loss(self, nets: Networks, batch: Batch, fakes: Fakes, step: Step) -> Losses:
         answer = losses.g_loss(self.settings.loss, self.critic(nets, batch), fakes.fake, fakes.real)
-        return Losses({"adversarial": answer.loss} | self.reading(answer.fake, batch))
+        terms = {"adversarial": answer.loss} | self.reading(answer.fake, batch)
+        return Losses(terms | (likeness(self.settings, fakes, _of_half(step)) if "codes" in batch else {}))
 
     def sample(self, nets: Networks, fixed: Fixed) -> Tensor:
         return nets["generator"](self.noise(fixed.batch, fixed.step), y=self.wishes(fixed.batch)).clamp(-1, 1)
@@ -246,16 +270,22 @@ def projected(resolution: int, feature_size: int, attributes: int = 0) -> dict[s
     }
 
 
-def likeness(s: Any, batch: Batch, fakes: Fakes) -> dict[str, Tensor]:
-    """Where a fake has a picture that it should be, how far it is from it: pix2pix (Isola et al. 2017, eq. 4), from
-    attributes, or a small picture, instead of a sketch.
+def likeness(s: Any, fakes: Fakes, rows: slice = slice(None)) -> dict[str, Tensor]:
+    """Where fakes (those rows of them) have a picture that they should be, how far they are from it: pix2pix (Isola et
+    al. 2017, eq. 4), from attributes, a code or a small picture, instead of a sketch.
     """
     terms = {}
     if s.likeness > 0:
-        terms["likeness"] = s.likeness * F.l1_loss(fakes.fake[0], batch["image"])
+        terms["likeness"] = s.likeness * F.l1_loss(fakes.fake[0][rows], fakes.real[0][rows])
     if s.perceptual > 0:
-        terms["perceptual"] = s.perceptual * losses.feature_distance(fakes.fake[1], fakes.real[1])
+        fake, real = ([seen[rows] for seen in looked[1]] for looked in fakes)
+        terms["perceptual"] = s.perceptual * losses.feature_distance(fake, real)
     return terms
+
+
+def _of_half(step: Step) -> slice:
+    """Every second picture of the whole batch, whoever computes it."""
+    return slice(step.rows.start % 2, None, 2)
 
 
 def _grid(pictures: Tensor) -> Image.Image:
