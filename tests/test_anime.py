@@ -93,6 +93,12 @@ def test_seeds_wrap_at_the_largest_one(pipeline):
         (lambda: CharacterSettings(latent_dim=16), "latent_dim 16: details need 36"),
         (lambda: CharacterSettings(**dict[str, Any](conditional=False)), "conditional: expected True, got False"),
         (lambda: AnimeCharacters().data("faces", "train", 0), "only the built-in data"),
+        (lambda: Settings(told=129), "told 129: expected at most latent_dim, 128"),
+        (
+            lambda: Settings(told=8, likeness=0.0, perceptual=0.0),
+            "told: expected discriminator projected, and a weight",
+        ),
+        (lambda: Anime(Settings(told=8)).data(None, "train", 0), "told: expected data, got none"),
         (lambda: LabelledSettings(labels=()), "labels: expected names of columns"),
         (
             lambda: AnimeLabelled(LabelledSettings(labels=("hat",))).networks(),
