@@ -138,6 +138,8 @@ def test_every_recipe_takes_two_steps(path: Path, precision: str, data: Path, tm
         few += ["--data", str(data / "-".join(settings["domains"]))]
     if "labels" in settings:
         few += ["--data", str(data / "labelled")]
+    if settings.get("told"):
+        few += ["--data", str(data / "faces")]
     if settings.get("things"):
         few += ["--neutral", str(data / "faces")]
     out = tmp_path / "run"

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from gan_zoo.data import DataError, to_float
+from gan_zoo.data import to_float
 from gan_zoo.features import FeaturePyramid
 
 LOOKED_AT = 64  # px, by EfficientNet-Lite0
@@ -26,13 +26,8 @@ FARTHEST = 3.0  # a number of a code, in standard deviations
 
 
 def codes_of(pictures: Any, count: int) -> Tensor:
-    """Of pictures, uint8 (N, 3, H, W), as they are and mirrored: float32 (2, N, count).
-
-    Raises DataError where there are fewer pictures than numbers.
-    """
-    if len(pictures) < count:
-        raise DataError(f"told {count}: expected at least as many pictures to learn from, found {len(pictures)}")
-    codes = Codes(pictures, count)
+    """Of pictures, uint8 (N, 3, H, W), as they are and mirrored: float32 (2, N, count); at most N numbers each."""
+    codes = Codes(pictures, min(count, len(pictures)))
     return torch.stack([codes(pictures, mirrored) for mirrored in (False, True)])
 
 

@@ -173,7 +173,7 @@ class AnimeTraining(Plugin[Settings, AnimePipeline]):
         """z (B, latent_dim). Of every second picture it tells the real one, where there are codes."""
         z = step.randn(self.settings.latent_dim)
         if "codes" in batch:
-            z[_of_half(step), : self.settings.told] = batch["codes"][_of_half(step)]
+            z[_of_half(step), : batch["codes"].shape[1]] = batch["codes"][_of_half(step)]
         return z
 
     def generate(self, nets: Networks, batch: Batch, step: Step) -> Fakes:
