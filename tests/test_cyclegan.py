@@ -325,8 +325,24 @@ def test_stripes_of_a_thing_are_smoothed_and_its_surroundings_do_not_bleed_in():
     stripes = torch.where(torch.arange(64) % 8 < 4, 1.0, -1.0).expand(1, 3, 64, 64)
     smooth = smoothed(torch.where(thing, stripes, pictures), inside)[:, :, 16:48, 16:48]
     assert smooth.abs().max() < 0.15  # gray, neither black, white nor green
-    with pytest.raises(ValueError, match="smooth: .* gated"):
+    with pytest.raises(ValueError, match="smooth and edges: expected a gated"):
         SeeingGenerator(48, smooth=True)
+
+
+def test_a_gate_ends_where_the_thing_does():
+    """A brown square in a blue sky, and a gate that is twelve pixels too wide on all sides."""
+    pictures = torch.tensor([-0.2, 0.3, 0.8]).view(1, 3, 1, 1).repeat(2, 1, 128, 128)
+    thing = (slice(None), slice(None), slice(44, 84), slice(44, 84))
+    pictures[thing] = torch.tensor([0.4, -0.2, -0.6]).view(1, 3, 1, 1)
+    logits = torch.full((2, 1, 32, 32), -4.0)
+    logits[:, :, 8:24, 8:24] = 4.0
+    wide, fine = (SeeingGenerator(48, gated=True, edges=edges).opening(logits, pictures) for edges in (0, 16))
+    outside = torch.ones_like(wide)
+    outside[thing] = 0
+    assert fine[thing].min() > 0.9 and (fine <= wide).all()
+    assert (wide * outside).sum() > 20 * (fine * outside).sum()
+    with pytest.raises(ValueError, match="edges: expected a gated"):
+        SeeingGenerator(48, edges=8)
 
 
 def test_one_way_learns_while_the_other_stays(tmp_path):
@@ -347,7 +363,8 @@ def test_one_way_learns_while_the_other_stays(tmp_path):
     ("settings", "message"),
     [
         ({"things_back": (340, 340)}, "things_back: expected two classes beside those of things"),
-        ({"smooth": True}, "smooth: within the gate of things, which are not named"),
+        ({"edges": 8}, "edges: of the gate of things, which are not named"),
+        ({"smooth": True}, "smooth: of the gate of things, which are not named"),
         ({"only": "A2B"}, "only: expected both, forth or back, got 'A2B'"),
     ],
 )

@@ -20,6 +20,7 @@ from gan_zoo.norms import GroupNorm
 from gan_zoo.precision import computed_in
 
 GAIN = 3.0  # of a gate's logits: open or shut, but at the outline
+CORE = 3  # quarter pixels from a gate's end inward, farther than which it needs no edge of the picture
 
 
 class Block(NormBlock):
@@ -77,16 +78,20 @@ class SeeingGenerator(ModelMixin, ConfigMixin):
             dies at zero within a few hundred steps.
         smooth: of a gated one: within the gate, the difference is added to `smoothed` colours. A pattern that is to go
             need not be cancelled stripe by stripe.
+        edges: of a gated one: how far the gate looks for edges of the picture to end at, in quarter pixels (`guided`);
+            0 for none. It has nothing to learn, and may be told to weights that are there.
     """
 
     multiple = 32
 
     @register_to_config
-    def __init__(self, width: int = 96, gated: bool = False, deep: int | None = None, smooth: bool = False):
+    def __init__(
+        self, width: int = 96, gated: bool = False, deep: int | None = None, smooth: bool = False, edges: int = 0
+    ):
         super().__init__()
         channels = FeaturePyramid.channels  # of the maps at 1/4, 1/8, 1/16 and 1/32
-        if smooth and not gated:
-            raise ValueError("smooth: expected a gated generator, since only what the gate sees is smoothed")
+        if (smooth or edges) and not gated:
+            raise ValueError("smooth and edges: expected a gated generator, since they are of its gate")
         deep = width * 4 // 3 if deep is None else deep
         self.see4 = nn.Conv2d(channels[0], width, 1)
         self.see8, self.see16, self.see32 = (nn.Conv2d(c, deep, 1) for c in channels[1:])
@@ -100,7 +105,7 @@ class SeeingGenerator(ModelMixin, ConfigMixin):
         self.sharp = nn.Conv2d(width // 2, width // 2, 3, padding=1)
         self.up1 = nn.Conv2d(width // 2, width // 4, 3, padding=1)
         self.out = nn.Conv2d(width // 4, 3, 3, padding=1)
-        self.gate, self.smooth = Gate(channels[:3]) if gated else None, smooth
+        self.gate, self.smooth, self.edges = Gate(channels[:3]) if gated else None, smooth, edges
         nn.init.zeros_(cast(Tensor, self.out.bias))
 
     def see(self, pictures: Tensor) -> list[Tensor]:
@@ -130,19 +135,64 @@ class SeeingGenerator(ModelMixin, ConfigMixin):
         if self.gate is not None:
             with torch.no_grad():
                 logits = self.where(maps).float()
+                opening = self.opening(logits, pictures).to(change.dtype)
             if self.smooth:
                 change = change + smoothed(pictures, torch.sigmoid(GAIN * logits)) - pictures
-            change = change * opening(logits).to(change.dtype)
+            change = change * opening
         return pictures + change
 
     def opened(self, pictures: Tensor) -> Tensor:
         """(B, 1, H, W) in [0, 1]: how far the gate is open."""
-        return opening(self(pictures, only_gate=True).float())
+        return self.opening(self(pictures, only_gate=True).float(), pictures)
+
+    def opening(self, logits: Tensor, pictures: Tensor) -> Tensor:
+        """The gate's logits (B, 1, H / 4, W / 4) -> how far it is open, (B, 1, H, W) in [0, 1]."""
+        told = torch.sigmoid(GAIN * F.interpolate(logits, scale_factor=4, mode="bilinear"))
+        if not self.edges:
+            return told
+        coarse = torch.sigmoid(GAIN * logits)
+        fine = (2 * guided(coarse, pictures.float(), self.edges) - 0.5).clamp(0, 1)
+        core = -F.max_pool2d(-coarse, 2 * CORE + 1, 1, CORE)  # edges within a thing are not its end
+        core = F.interpolate(core, scale_factor=4, mode="bilinear")
+        return torch.minimum(told, torch.maximum(fine, core))
 
 
-def opening(logits: Tensor) -> Tensor:
-    """A gate's logits (B, 1, H / 4, W / 4) -> how far it is open, (B, 1, H, W) in [0, 1]."""
-    return torch.sigmoid(GAIN * F.interpolate(logits, scale_factor=4, mode="bilinear"))
+def guided(told: Tensor, pictures: Tensor, radius: int, variance: float = 0.05) -> Tensor:
+    """A map (B, 1, H / 4, W / 4), made to end where colours of the pictures (B, 3, H, W) do -> (B, 1, H, W).
+
+    The fast guided filter (He et al. 2013, Guided Image Filtering, eq. 14 to 16; He & Sun 2015, arXiv:1505.00996): in
+    each square of `radius` quarter pixels to all sides the map is the linear function of the colours that fits best;
+    `variance` is of colours in [-1, 1], and what differs by less counts as one.
+    """
+
+    def mean(x: Tensor) -> Tensor:
+        for side, pad in (((2 * radius + 1, 1), (radius, 0)), ((1, 2 * radius + 1), (0, radius))):
+            x = F.avg_pool2d(x, side, 1, pad, count_include_pad=False)
+        return x
+
+    small = F.avg_pool2d(pictures, 4)
+    colour, middle = mean(small), mean(told)
+    slant = mean(small * told) - colour * middle  # (B, 3, h, w): covariance of colours and map
+    slope = _solved(mean(_pairs(small)) - _pairs(colour), slant, variance)
+    lines = mean(torch.cat([slope, middle - (slope * colour).sum(1, keepdim=True)], 1))
+    lines = F.interpolate(lines, scale_factor=4, mode="bilinear")
+    return (lines[:, :3] * pictures).sum(1, keepdim=True) + lines[:, 3:]
+
+
+def _pairs(x: Tensor) -> Tensor:
+    """(B, 3, h, w) -> the six products of two channels, (B, 6, h, w)."""
+    return x[:, [0, 0, 0, 1, 1, 2]] * x[:, [0, 1, 2, 1, 2, 2]]
+
+
+def _solved(pairs: Tensor, right: Tensor, more: float) -> Tensor:
+    """x of (A + more) x = right (B, 3, h, w), A symmetric, of those six, place by place: by cofactors, as ONNX can."""
+    a, b, c, d, e, f = pairs.unbind(1)
+    a, d, f = a + more, d + more, f + more
+    rows = [[d * f - e * e, c * e - b * f, b * e - c * d], [a * f - c * c, b * c - a * e], [a * d - b * b]]
+    (p, q, r), (s, t), (u,) = rows
+    x, y, z = right.unbind(1)
+    solved = torch.stack([p * x + q * y + r * z, q * x + s * y + t * z, r * x + t * y + u * z], 1)
+    return solved / (a * p + b * q + c * r)[:, None]
 
 
 def smoothed(pictures: Tensor, weight: Tensor, side: int = 9) -> Tensor:
