@@ -79,7 +79,7 @@ def first_picture(result: Any) -> Image.Image:
 
 # -- recipes ----------------------------------------------------------------------------------------------------------
 
-SHORT = ["--steps", "2", "--hours", "0", "--batch-size", "2", "--sample-every", "1",
+SHORT = ["--steps", "2", "--hours", "0", "--batch-size", "2", "--sample-every", "2",
          "--evaluate-count", "0", "--evaluate-every", "0", "--trackers", ""]  # fmt: skip
 
 

@@ -40,11 +40,17 @@ def heatmaps(pose: Tensor | np.ndarray, height: int, width: int, sigma: float = 
     return down[..., :, None] * across[..., None, :]
 
 
-def segment_distance(p: Tensor, a: Tensor, b: Tensor) -> Tensor:
-    """Distance of points p (..., 2) to the segments from a to b (..., 2), broadcast."""
-    ab = b - a
-    along = ((p - a) * ab).sum(-1) / ab.square().sum(-1).clamp(min=1e-9)
-    return (p - a - along.clamp(0, 1)[..., None] * ab).norm(dim=-1)
+def squared_distance(a: Tensor, b: Tensor, height: int, width: int) -> Tensor:
+    """Square of the distance, in pixels, of each pixel's centre to the segments from a to b (..., 2), x and y:
+    (..., height, width). Rows and columns apart for as long as they can be: few passes over all pixels.
+    """
+    ab = (b - a)[..., None, None, :]
+    x = (torch.arange(width) + 0.5 - a[..., :1])[..., None, :]
+    y = (torch.arange(height) + 0.5 - a[..., 1:])[..., :, None]
+    length = ab.square().sum(-1).clamp(min=1e-9)
+    dot = x * ab[..., 0] + y * ab[..., 1]
+    along = (dot / length).clamp_(0, 1)
+    return (x.square() + y.square()).sub_((dot.mul_(2) - along * length).mul_(along))
 
 
 def limb_mask(
@@ -57,11 +63,10 @@ def limb_mask(
     """
     pose = torch.as_tensor(pose)
     joints, there = pose[..., :2] * torch.tensor([width, height]), pose[..., 2] > 0
-    points = pixel_centres(height, width)
     reach = thickness * height / 2 + dilation
     mask = torch.zeros(*pose.shape[:-2], height, width, dtype=torch.bool)
     for a, b in LIMBS + TORSO:
-        near = segment_distance(points, joints[..., None, None, a, :], joints[..., None, None, b, :]) <= reach
+        near = squared_distance(joints[..., a, :], joints[..., b, :], height, width) <= reach**2
         mask |= near & (there[..., a] & there[..., b])[..., None, None]
     return mask[..., None, :, :]
 
