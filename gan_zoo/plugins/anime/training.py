@@ -284,8 +284,9 @@ def likeness(s: Any, fakes: Fakes, rows: slice = slice(None)) -> dict[str, Tenso
 
 
 def _of_half(step: Step) -> slice:
-    """Every second picture of the whole batch, whoever computes it."""
-    return slice(step.rows.start % 2, None, 2)
+    """Every second picture of the whole batch, whoever computes it; a part of one picture is never without."""
+    alone = step.rows.stop - step.rows.start == 1
+    return slice(0 if alone else step.rows.start % 2, None, 2)
 
 
 def _grid(pictures: Tensor) -> Image.Image:
