@@ -89,7 +89,7 @@ def test_the_processes_of_a_batch_ask_for_what_one_would() -> None:
     torch.testing.assert_close(torch.cat(parts), whole)
     step = seeded_step([0], 6)
     step.rows = slice(1, 2)
-    assert torch.equal(plugin.noise({"codes": codes[1:2]}, step)[:, :COUNT], codes[1:2])  # or a term would be of nothing
+    assert torch.equal(plugin.noise({"codes": codes[1:2]}, step)[:, :COUNT], codes[1:2])  # or a term is of nothing
 
 
 def test_told_faces_train_in_one_command(pictures: torch.Tensor, tmp_path: Path) -> None:
