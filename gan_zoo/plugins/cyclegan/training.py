@@ -52,7 +52,7 @@ class Settings:
     things_back: tuple[int, ...] = setting(
         (), "of the way back, if other things, told by their pattern at half the scale (zebras: 340,340)"
     )
-    edges: int = setting(0, "quarter pixels within which the gate forth ends at an edge of the picture; 0: off", 0)
+    edges: int = setting(0, "quarter pixels within which a gate ends at an edge of the picture; 0: off", 0)
     smooth: bool = setting(False, "the way back paints on things whose pattern is smoothed away: stripes to a coat")
     identity: float = setting(0.0, "weight of |A(y) - y| of pictures that are of the target already (paper: cycle / 2)")
     only: Literal["both", "forth", "back"] = setting("both", "the way that learns; the other stays as --init has it")
@@ -121,7 +121,7 @@ class CycleGANTraining(Plugin[Settings, CycleGANPipeline]):
 
     def networks(self) -> Networks:
         s = self.settings
-        generators: dict[str, Any] = {"forth": self._generator(edges=s.edges), "back": self._generator(s.smooth)}
+        generators: dict[str, Any] = {"forth": self._generator(), "back": self._generator(s.smooth)}
         if s.discriminator == "patch":
             return Networks(generators, {name: critics.PatchDiscriminator() for name in ("critic_a", "critic_b")})
         features = FeaturePyramid(s.size)
@@ -133,12 +133,12 @@ class CycleGANTraining(Plugin[Settings, CycleGANPipeline]):
         }
         return Networks(generators, {**both, "features": features})
 
-    def _generator(self, smooth: bool = False, edges: int = 0) -> Generator:
+    def _generator(self, smooth: bool = False) -> Generator:
         s = self.settings
         if s.generator == "light":
             return TranslationGenerator(s.width, s.blocks)
         if s.generator == "seeing":
-            return SeeingGenerator(s.width, bool(s.things), s.deep or None, smooth, edges)
+            return SeeingGenerator(s.width, bool(s.things), s.deep or None, smooth, s.edges)
         generator = ImportedGenerator("resnet", s.width, s.blocks)
         for module in generator.modules():
             if isinstance(module, torch.nn.Conv2d | torch.nn.ConvTranspose2d):
