@@ -77,6 +77,14 @@ def first_picture(result: Any) -> Image.Image:
     return next(first_picture(part) for part in result if isinstance(part, (Image.Image, list)))
 
 
+def test_an_export_is_tried_on_what_it_translates() -> None:
+    plugin: Any = registry.get("cyclegan")
+    for network in plugin.exports(presets.load(plugin, "horse2zebra")).values():
+        [picture] = network.inputs.values()
+        with torch.no_grad():
+            assert (network.module(picture) - picture).abs().max() > 0.3  # a shut gate would agree with anything
+
+
 # -- recipes ----------------------------------------------------------------------------------------------------------
 
 SHORT = ["--steps", "2", "--hours", "0", "--batch-size", "2", "--sample-every", "2",

@@ -22,7 +22,7 @@ from gan_zoo.plugin import (
 from gan_zoo.plugins.cyclegan.arguments import Direction, Fps, Picture, Strength, WorkingSize
 from gan_zoo.plugins.cyclegan.convert import FORMATS, read_generators
 from gan_zoo.plugins.cyclegan.pipeline import CycleGANPipeline, Way, Whole
-from gan_zoo.plugins.cyclegan.tab import draw_tab, find_examples
+from gan_zoo.plugins.cyclegan.tab import EXAMPLES, draw_tab, find_examples
 from gan_zoo.plugins.cyclegan.training import CycleGANTraining
 
 MAX_SIDE = 4096  # of what `translate` gives; larger pictures are shrunk to it
@@ -164,11 +164,12 @@ class CycleGAN(CycleGANTraining):
         return find_examples(task)
 
     def exports(self, pipeline: CycleGANPipeline) -> dict[str, Exported]:
+        animals = [Image.open(EXAMPLES / f"{name}.jpg").resize((96, 64)) for name in ("horse", "zebra")]
+        picture = torch.cat([images.to_tensor(animal) for animal in animals], dim=3)  # gates open on both
         told = {"picture": "colour planes in [-1, 1]", "translated": "the same"}
         made = {}
         for way in pipeline.ways:
             if (network := pipeline.network(way)) is not None:
-                picture = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 2 - 1
                 free = {"picture": {2: "height", 3: "width"}}
                 multiple = int(network.multiple)  # pyright: ignore[reportArgumentType]
                 made[way.name] = Exported(Whole(network), {"picture": picture}, ("translated",), told, free, multiple)
