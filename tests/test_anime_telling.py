@@ -44,8 +44,8 @@ def test_a_code_tells_its_picture_and_which_way_it_looks(pictures: torch.Tensor,
     torch.testing.assert_close(codes_of(pictures.flip(3), COUNT), codes.flip(0), rtol=1e-3, atol=1e-3)
     torch.testing.assert_close(codes_of(pictures.clone(), COUNT), codes)  # as when a run goes on
     slightly = (pictures.int() + 4).clamp(max=255).to(torch.uint8)
-    near = torch.cdist(codes_of(torch.cat([pictures, slightly]), COUNT)[0][60:], codes_of(
-        torch.cat([pictures, slightly]), COUNT)[0][:60]).argmin(1)  # fmt: skip
+    told = codes_of(torch.cat([pictures, slightly]), COUNT)[0]
+    near = torch.cdist(told[60:], told[:60]).argmin(1)
     assert (near == torch.arange(60)).float().mean() > 0.9
 
 

@@ -75,11 +75,11 @@ class Faces(data.Pictures):
         self.training_pictures, self.labels, self.codes = training_pictures, labels, codes
 
     def batch(self, samples: range) -> Batch:
-        found, rows = super().batch(samples), self.rows(samples)
+        found = super().batch(samples)
         if self.labels is not None:
-            found["labels"] = self.labels[rows]
+            found["labels"] = self.labels[self.rows(samples)]
         if self.codes is not None:
-            found["codes"] = self.codes[self.mirrored(samples).long(), rows]
+            found["codes"] = self.codes[self.mirrored(samples).long(), self.rows(samples)]
         return found
 
     @cached_property

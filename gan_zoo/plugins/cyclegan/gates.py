@@ -13,6 +13,7 @@ from gan_zoo.layers import doubled
 
 GAIN = 3.0  # of a gate's logits: open or shut, but at the outline
 CORE = 3  # quarter pixels from a gate's end inward, farther than which it needs no edge of the picture
+MEAN = partial(F.avg_pool2d, count_include_pad=False)
 
 
 class Gate(nn.Module):
@@ -33,6 +34,20 @@ class Gate(nn.Module):
         return self.out(x)
 
 
+def opening(logits: Tensor, guide: Tensor, edges: int) -> Tensor:
+    """A gate's logits (B, 1, H / 4, W / 4) -> how far it is open, (B, 1, H, W) in [0, 1].
+
+    With `edges`, how far it looks for them in quarter pixels, it ends where the guide (B, 3, H, W) has one.
+    """
+    told = torch.sigmoid(GAIN * F.interpolate(logits, scale_factor=4, mode="bilinear"))
+    if not edges:
+        return told
+    coarse = torch.sigmoid(GAIN * logits)
+    fine = (2 * guided(coarse, guide, edges) - 0.5).clamp(0, 1)
+    core = -F.max_pool2d(-coarse, 2 * CORE + 1, 1, CORE)  # edges within a thing are not its end
+    return torch.minimum(told, torch.maximum(fine, F.interpolate(core, scale_factor=4, mode="bilinear")))
+
+
 def guided(told: Tensor, pictures: Tensor, radius: int, variance: float = 0.05) -> Tensor:
     """A map (B, 1, H / 4, W / 4), made to end where colours of the pictures (B, 3, H, W) do -> (B, 1, H, W).
 
@@ -40,7 +55,7 @@ def guided(told: Tensor, pictures: Tensor, radius: int, variance: float = 0.05) 
     each square of `radius` quarter pixels to all sides the map is the linear function of the colours that fits best;
     `variance` is of colours in [-1, 1], and what differs by less counts as one.
     """
-    mean = partial(_around, partial(F.avg_pool2d, count_include_pad=False), radius)
+    mean = partial(_around, MEAN, radius)
     small = F.avg_pool2d(pictures, 4)
     colour, middle = mean(small), mean(told)
     slant = mean(small * told) - colour * middle  # (B, 3, h, w): covariance of colours and map
@@ -55,7 +70,7 @@ def patterned(pictures: Tensor, side: int = 15) -> Tensor:
     pattern does, and two mean hues. Stripes are even in it, and differ from what is plain.
     """
     most = partial(_around, F.max_pool2d, side // 2)
-    mean = partial(_around, partial(F.avg_pool2d, count_include_pad=False), side // 4)
+    mean = partial(_around, MEAN, side // 4)
     gray = pictures.mean(1, keepdim=True)
     return torch.cat([-most(-(most(gray) + most(-gray))), 2 * mean(mean(pictures[:, [0, 2]] - gray))], 1)
 
@@ -86,7 +101,6 @@ def smoothed(pictures: Tensor, weight: Tensor, side: int = 9) -> Tensor:
     does not bleed into it. The mean is a tent of `side` quarter pixels to both hands.
     """
     weight = weight.to(pictures.dtype) + 1e-3
-    both = torch.cat([F.avg_pool2d(pictures, 4) * weight, weight], 1)
-    for _ in range(2):
-        both = F.avg_pool2d(both, side, 1, side // 2, count_include_pad=False)
+    mean = partial(_around, MEAN, side // 2)
+    both = mean(mean(torch.cat([F.avg_pool2d(pictures, 4) * weight, weight], 1)))
     return F.interpolate(both[:, :-1] / both[:, -1:], scale_factor=4, mode="bilinear")

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from gan_zoo.features import FeaturePyramid, eyes
 from gan_zoo.layers import NormBlock, doubled, doubled_conv
 from gan_zoo.norms import GroupNorm
-from gan_zoo.plugins.cyclegan.gates import CORE, GAIN, Gate, guided, patterned, smoothed
+from gan_zoo.plugins.cyclegan.gates import Gate, opening, patterned, smoothed
 from gan_zoo.precision import computed_in
 
 
@@ -134,10 +134,10 @@ class SeeingGenerator(ModelMixin, ConfigMixin):
         if self.gate is not None:
             with torch.no_grad():
                 logits = self.where(maps).float()
-                opening = self.opening(logits, pictures).to(change.dtype)
+                opened = self.opening(logits, pictures).to(change.dtype)
             if self.smooth:
-                change = change + smoothed(pictures, F.avg_pool2d(opening, 4)) - pictures
-            change = change * opening
+                change = change + smoothed(pictures, F.avg_pool2d(opened, 4)) - pictures
+            change = change * opened
         return pictures + change
 
     def opened(self, pictures: Tensor) -> Tensor:
@@ -146,12 +146,5 @@ class SeeingGenerator(ModelMixin, ConfigMixin):
 
     def opening(self, logits: Tensor, pictures: Tensor) -> Tensor:
         """The gate's logits (B, 1, H / 4, W / 4) -> how far it is open, (B, 1, H, W) in [0, 1]."""
-        told = torch.sigmoid(GAIN * F.interpolate(logits, scale_factor=4, mode="bilinear"))
-        if not self.edges:
-            return told
-        coarse = torch.sigmoid(GAIN * logits)
-        guide = patterned(pictures.float()) if self.smooth else pictures.float()
-        fine = (2 * guided(coarse, guide, self.edges) - 0.5).clamp(0, 1)
-        core = -F.max_pool2d(-coarse, 2 * CORE + 1, 1, CORE)  # edges within a thing are not its end
-        core = F.interpolate(core, scale_factor=4, mode="bilinear")
-        return torch.minimum(told, torch.maximum(fine, core))
+        guide = patterned(pictures.float()) if self.smooth and self.edges else pictures.float()
+        return opening(logits, guide, self.edges)
